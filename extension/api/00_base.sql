@@ -1,0 +1,86 @@
+-- What every other file calls: errors, argument checks, formats, and pgcrypto wherever it was installed.
+--
+-- The rule for grants in all of api/: `GRANT …; -- since VERSION` stands behind the function it is for, and an
+-- upgrade replays only those that are newer than the version it starts from, so that it never gives back what an
+-- operator has revoked.
+
+CREATE OR REPLACE FUNCTION chat.fail(reason text, message text DEFAULT NULL, hint text DEFAULT NULL)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'chat_fail_sql';
+COMMENT ON FUNCTION chat.fail IS 'Raises the error of chat.reasons() whose word is reason; message and hint replace its own where they say more. For functions in schema chat.';
+
+CREATE OR REPLACE FUNCTION chat.reasons(OUT reason text, OUT sqlstate text, OUT message text, OUT hint text)
+RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'chat_reasons';
+COMMENT ON FUNCTION chat.reasons IS 'Every error this extension raises on purpose. DETAIL carries the reason, SQLSTATE is MC and an HTTP status.';
+GRANT EXECUTE ON FUNCTION chat.reasons TO chat_app, chat_gateway; -- since 0.1.0
+
+CREATE OR REPLACE FUNCTION chat.check_actor(actor_id bigint)
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'chat_check_actor';
+COMMENT ON FUNCTION chat.check_actor IS 'Raises MC401 not_authenticated when actor_id is NULL.';
+
+CREATE OR REPLACE FUNCTION chat.check_length(value text, name text, low integer, high integer)
+RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	IF char_length(value) > high OR char_length(value) < low THEN
+		PERFORM chat.fail('invalid_argument', format('%s is not acceptable', name),
+			format('Use %s to %s characters.', low, high));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION chat.check_length IS 'Raises MC400 invalid_argument when value has not low to high characters; NULL passes.';
+
+CREATE OR REPLACE FUNCTION chat.check_attributes(attributes jsonb)
+RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF jsonb_typeof(attributes) <> 'object' THEN
+		PERFORM chat.fail('invalid_argument', 'attributes is not acceptable', 'Give a JSON object.');
+	ELSIF octet_length(attributes::text) > chat.setting_integer('attributes_max_bytes') THEN
+		PERFORM chat.fail('too_large', 'attributes is too large',
+			format('Use at most %s bytes.', chat.setting_integer('attributes_max_bytes')));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION chat.check_attributes IS 'Raises MC400 unless attributes is a JSON object or NULL, MC413 too_large when its text is over the setting attributes_max_bytes.';
+
+CREATE OR REPLACE FUNCTION chat.page_size(wanted integer)
+RETURNS integer LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF wanted < 1 THEN
+		PERFORM chat.fail('invalid_argument', 'page_size is not acceptable', 'Use 1 or more.');
+	END IF;
+	RETURN least(coalesce(wanted, chat.setting_integer('page_size')), chat.setting_integer('page_size_max'));
+END
+$$;
+COMMENT ON FUNCTION chat.page_size IS 'Rows of a page: wanted, or the setting page_size, never more than page_size_max. MC400 under 1.';
+
+CREATE OR REPLACE FUNCTION chat.rfc3339(at timestamptz)
+RETURNS text LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'chat_rfc3339';
+COMMENT ON FUNCTION chat.rfc3339 IS 'The time as it stands in JSON: RFC 3339, UTC.';
+
+CREATE OR REPLACE FUNCTION chat.invalidate_cache()
+RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'chat_invalidate_cache';
+COMMENT ON FUNCTION chat.invalidate_cache IS 'Trigger: every backend reads this table again before its next use.';
+
+DO $crypto$
+DECLARE
+	crypto name := (SELECT n.nspname FROM pg_catalog.pg_extension e
+		JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pgcrypto');
+BEGIN
+	EXECUTE format($f$
+		CREATE OR REPLACE FUNCTION chat.hash_password(password text)
+		RETURNS text LANGUAGE sql VOLATILE AS $$
+			SELECT %1$I.crypt(encode(sha256(convert_to(hash_password.password, 'UTF8')), 'base64'),
+				%1$I.gen_salt('bf', chat.setting_integer('password_cost')::integer))
+		$$;
+		CREATE OR REPLACE FUNCTION chat.is_password(password text, password_hash text)
+		RETURNS boolean LANGUAGE sql STABLE AS $$
+			SELECT %1$I.crypt(encode(sha256(convert_to(is_password.password, 'UTF8')), 'base64'),
+				is_password.password_hash) = is_password.password_hash
+		$$;
+		CREATE OR REPLACE FUNCTION chat.new_token()
+		RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT encode(%1$I.gen_random_bytes(32), 'hex') $$;
+	$f$, crypto);
+END
+$crypto$;
+COMMENT ON FUNCTION chat.hash_password IS 'bcrypt of base64(sha256(password)), as bcrypt reads 72 bytes at most and stops at NUL; cost by the setting password_cost.';
+COMMENT ON FUNCTION chat.is_password IS 'Whether password is the one behind password_hash; takes as long as the hash''s cost says.';
+COMMENT ON FUNCTION chat.new_token IS '256 random bits in hex.';

@@ -1,0 +1,129 @@
+-- Settings: rules and limits of the domain. Their list is setting_defaults(); a changed one is a row of chat.settings.
+
+CREATE OR REPLACE FUNCTION chat.setting_defaults()
+RETURNS TABLE (name text, type text, default_value text, low text, high text, description text)
+LANGUAGE sql IMMUTABLE AS $$
+	VALUES
+	('sign_up', 'boolean', 'true', NULL, NULL, 'whether register_user is open to everybody'),
+	('external_sign_up', 'boolean', 'true', NULL, NULL, 'whether log_in_external makes users of identities that it sees for the first time'),
+	('password_cost', 'integer', '10', '4', '16', 'bcrypt cost of new passwords; each step doubles the time'),
+	('session_lifetime', 'interval', '30 days', '1 minute', '10 years', 'how long a session lasts after log_in or refresh_session'),
+	('login_failures_per_user', 'integer', '10', '1', '1000000', 'failed attempts for one user name within login_failure_window'),
+	('login_failures_per_address', 'integer', '100', '1', '1000000', 'failed attempts from one address within login_failure_window'),
+	('login_failure_window', 'interval', '15 minutes', '1 second', '1 day', 'after this long, failed attempts are forgotten'),
+	('body_max_length', 'integer', '4096', '1', '65536', 'characters of a message'),
+	('attributes_max_bytes', 'integer', '16384', '2', '262144', 'bytes of an attributes object, as JSON text'),
+	('page_size', 'integer', '32', '1', '1000', 'rows of a page when the caller names no number'),
+	('page_size_max', 'integer', '128', '1', '1000', 'rows of a page at most'),
+	('ids_max', 'integer', '1000', '1', '10000', 'ids that one call may name: get_users, get_presence'),
+	('direct_requires_connection', 'boolean', 'false', NULL, NULL, 'whether direct messages are for connected users only'),
+	('presence_lease', 'interval', '30 seconds', '1 second', '1 hour', 'a gateway that has not renewed its lease for this long is dead, and its users offline'),
+	('mentions_max', 'integer', '50', '1', '1000', 'users that one message may mention'),
+	('members_max', 'integer', '100000', '2', '10000000', 'members of a chat'),
+	('members_per_call_max', 'integer', '100', '1', '1000', 'users that one call may add'),
+	('event_retention', 'interval', '30 days', '1 hour', '100 years', 'how long events other than messages are kept'),
+	('anyone_adds_members', 'boolean', 'false', NULL, NULL, 'whether members who are no admins may add others and make invite links'),
+	('history_for_new_members', 'choice', 'all', NULL, 'all|none', 'whether who joins sees what was written before'),
+	('receipts_max_members', 'integer', '100', '2', '10000', 'in larger chats nobody hears how far others have read, there are no typing and signals, and being in one shows nobody''s presence'),
+	('reactions_max', 'integer', '20', '1', '100', 'different reactions of one message'),
+	('message_retention', 'interval', '0 days', '0 days', '100 years', 'older messages are removed by maintenance; 0 days keeps them for good'),
+	('keep_edits', 'boolean', 'true', NULL, NULL, 'whether bodies that an edit replaced are kept for list_message_edits'),
+	('scheduled_messages_max', 'integer', '100', '1', '10000', 'messages that one user may have scheduled'),
+	('search_language', 'language', 'simple', NULL, NULL, 'text search configuration of search_messages; after a change maintenance indexes all messages again'),
+	('message_files_max', 'integer', '20', '1', '1000', 'files that one message may carry'),
+	('file_max_bytes', 'integer', '26214400', '1', '1099511627776', 'bytes of a file'),
+	('file_types', 'mime types', '*/*', NULL, NULL, 'types that files may have, as image/*, application/pdf; what is claimed is checked against the first bytes'),
+	('file_quota', 'integer', '1073741824', '0', '1125899906842624', 'bytes of one user''s files and uploads together'),
+	('upload_lifetime', 'interval', '1 day', '1 minute', '1 year', 'an upload that is not finished by then is dropped'),
+	('push_preview', 'boolean', 'true', NULL, NULL, 'whether pushes carry the beginning of the message'),
+	('push_tokens_max', 'integer', '20', '1', '1000', 'devices of one user that get pushes'),
+	('push_lease', 'interval', '1 minute', '1 second', '1 hour', 'how long a push worker has pushes to itself'),
+	('push_retry_delay', 'interval', '10 seconds', '1 second', '1 hour', 'wait before a failed push is tried again; it doubles each time'),
+	('push_attempts', 'integer', '8', '1', '30', 'failed tries after which a push is given up'),
+	('push_lifetime', 'interval', '1 day', '1 minute', '1 year', 'a push that nobody could be given by then is dropped'),
+	('maintenance_batch', 'integer', '1000', '1', '1000000', 'rows that one call of run_maintenance handles in each job')
+$$;
+COMMENT ON FUNCTION chat.setting_defaults IS 'Every setting: its type (integer, boolean, interval, choice, language, mime types), default, lowest and highest value (of a choice: its words), and meaning.';
+
+CREATE OR REPLACE FUNCTION chat.setting_text(name text)
+RETURNS text LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_setting_text';
+COMMENT ON FUNCTION chat.setting_text IS 'A setting''s present value as text; read from this backend''s memory.';
+
+CREATE OR REPLACE FUNCTION chat.setting_integer(name text)
+RETURNS bigint LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_setting_integer';
+COMMENT ON FUNCTION chat.setting_integer IS 'An integer setting''s present value; read from this backend''s memory.';
+
+CREATE OR REPLACE FUNCTION chat.setting_boolean(name text)
+RETURNS boolean LANGUAGE sql STABLE STRICT AS $$ SELECT chat.setting_text(setting_boolean.name)::boolean $$;
+COMMENT ON FUNCTION chat.setting_boolean IS 'A boolean setting''s present value.';
+
+CREATE OR REPLACE FUNCTION chat.setting_interval(name text)
+RETURNS interval LANGUAGE sql STABLE STRICT AS $$ SELECT chat.setting_text(setting_interval.name)::interval $$;
+COMMENT ON FUNCTION chat.setting_interval IS 'An interval setting''s present value.';
+
+CREATE OR REPLACE FUNCTION chat.is_valid_setting(type text, value text, low text, high text)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+	SELECT CASE is_valid_setting.type
+		WHEN 'boolean' THEN is_valid_setting.value IN ('true', 'false')
+		WHEN 'integer' THEN CASE WHEN is_valid_setting.value ~ '^-?[0-9]{1,18}$'
+			THEN is_valid_setting.value::bigint BETWEEN is_valid_setting.low::bigint AND is_valid_setting.high::bigint ELSE false END
+		WHEN 'interval' THEN CASE WHEN is_valid_setting.value ~ '^[0-9]{1,9} (millisecond|second|minute|hour|day|month|year)s?$'
+			THEN is_valid_setting.value::interval BETWEEN is_valid_setting.low::interval AND is_valid_setting.high::interval ELSE false END
+		WHEN 'choice' THEN is_valid_setting.value = ANY (string_to_array(is_valid_setting.high, '|'))
+		WHEN 'language' THEN EXISTS (SELECT FROM pg_catalog.pg_ts_config t
+			WHERE t.cfgnamespace = 'pg_catalog'::regnamespace AND t.cfgname = is_valid_setting.value)
+		WHEN 'mime types' THEN (SELECT bool_and(btrim(t) ~ '^(\*|[a-z0-9][a-z0-9.+-]*)/(\*|[a-z0-9][a-z0-9.+-]*)$')
+			FROM string_to_table(is_valid_setting.value, ',') t)
+		ELSE true
+	END
+$$;
+COMMENT ON FUNCTION chat.is_valid_setting IS 'Whether value is of the type and in the range; intervals are written as a number and a unit: 15 minutes.';
+
+CREATE OR REPLACE FUNCTION chat.list_settings()
+RETURNS TABLE (name text, value text, type text, default_value text, low text, high text, description text, version bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT d.name, coalesce(s.value, d.default_value), d.type, d.default_value, d.low, d.high, d.description, coalesce(s.version, 0)
+	  FROM chat.setting_defaults() d LEFT JOIN chat.settings s ON s.name = d.name
+	 ORDER BY d.name
+$$;
+COMMENT ON FUNCTION chat.list_settings IS 'Every setting with its present value; version is 0 until it was changed.';
+GRANT EXECUTE ON FUNCTION chat.list_settings TO chat_app, chat_gateway; -- since 0.1.0
+
+CREATE OR REPLACE FUNCTION chat.set_setting(name text, value text, version bigint DEFAULT NULL)
+RETURNS chat.settings LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	known record;
+	present chat.settings;
+BEGIN
+	SELECT d.* INTO known FROM chat.setting_defaults() d WHERE d.name = set_setting.name;
+	IF NOT FOUND THEN
+		PERFORM chat.fail('no_such_setting');
+	ELSIF chat.is_valid_setting(known.type, set_setting.value, known.low, known.high) IS NOT TRUE THEN
+		PERFORM chat.fail('invalid_setting', NULL, CASE known.type
+			WHEN 'boolean' THEN format('%s is true or false.', known.name)
+			WHEN 'choice' THEN format('%s is one of %s.', known.name, known.high)
+			WHEN 'language' THEN format('%s is a text search configuration of pg_catalog, as simple, english, german.', known.name)
+			WHEN 'mime types' THEN format('%s is a list like image/*, application/pdf.', known.name)
+			ELSE format('%s is of type %s, from %s to %s.', known.name, known.type, known.low, known.high) END);
+	END IF;
+
+	INSERT INTO chat.settings AS s (name, value, version)
+	VALUES (set_setting.name, known.default_value, 0)
+	ON CONFLICT ON CONSTRAINT settings_pkey DO NOTHING;
+	SELECT s.* INTO present FROM chat.settings s WHERE s.name = set_setting.name FOR UPDATE;
+	IF present.value = set_setting.value THEN
+		RETURN present;
+	ELSIF present.version <> set_setting.version THEN
+		PERFORM chat.fail('stale_version');
+	END IF;
+	UPDATE chat.settings s SET value = set_setting.value, version = chat.take_id(s.version)
+	 WHERE s.name = set_setting.name RETURNING s.* INTO present;
+	NOTIFY chat_settings;
+	RETURN present;
+END
+$$;
+COMMENT ON FUNCTION chat.set_setting IS 'Changes a setting; every backend and gateway follows without a restart. version: the one that list_settings showed, NULL = whatever it is. MC404 no_such_setting; MC400 invalid_setting, with the range in HINT; MC409 stale_version when somebody changed it meanwhile to another value.';
+GRANT EXECUTE ON FUNCTION chat.set_setting TO chat_app; -- since 0.1.0
+
+CREATE OR REPLACE TRIGGER invalidate_cache AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON chat.settings
+FOR EACH STATEMENT EXECUTE FUNCTION chat.invalidate_cache();

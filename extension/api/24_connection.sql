@@ -1,0 +1,266 @@
+-- Between two users: invitations, connections, blocks. Whoever changes any of them holds both users' rows, the lower id first, so
+-- that two who invite each other, or invite and block, come one after the other.
+
+CREATE OR REPLACE FUNCTION chat.are_blocked(user_id bigint, other_id bigint)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+	SELECT EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = are_blocked.user_id AND b.blocked_id = are_blocked.other_id)
+		OR EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = are_blocked.other_id AND b.blocked_id = are_blocked.user_id)
+$$;
+COMMENT ON FUNCTION chat.are_blocked IS 'Whether either of the two has blocked the other.';
+
+CREATE OR REPLACE FUNCTION chat.are_connected(user_id bigint, other_id bigint)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+	SELECT EXISTS (SELECT FROM chat.connections c
+		WHERE c.low_user_id = least(are_connected.user_id, are_connected.other_id)
+		  AND c.high_user_id = greatest(are_connected.user_id, are_connected.other_id) AND c.state = 'connected')
+$$;
+COMMENT ON FUNCTION chat.are_connected IS 'Whether the two are contacts.';
+
+CREATE OR REPLACE FUNCTION chat.block_between(actor_id bigint, user_id bigint)
+RETURNS text LANGUAGE sql STABLE AS $$
+	SELECT CASE
+		WHEN EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = block_between.actor_id AND b.blocked_id = block_between.user_id) THEN 'blocked'
+		WHEN EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = block_between.user_id AND b.blocked_id = block_between.actor_id) THEN 'not_accepting'
+	END
+$$;
+COMMENT ON FUNCTION chat.block_between IS 'The word with which a block refuses actor_id: blocked when it is his own, not_accepting when it is the other one''s; NULL without any.';
+
+CREATE OR REPLACE FUNCTION chat.check_direct(actor_id bigint, user_id bigint)
+RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	-- In one statement, without are_blocked(): every direct message passes here.
+	IF check_direct.user_id <> check_direct.actor_id
+		AND (EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = check_direct.actor_id AND b.blocked_id = check_direct.user_id)
+			OR EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = check_direct.user_id AND b.blocked_id = check_direct.actor_id)
+			OR EXISTS (SELECT FROM chat.users u WHERE u.id IN (check_direct.actor_id, check_direct.user_id) AND u.deleted)
+			OR chat.setting_boolean('direct_requires_connection') AND NOT chat.are_connected(check_direct.actor_id, check_direct.user_id)) THEN
+		PERFORM chat.fail(coalesce(chat.block_between(check_direct.actor_id, check_direct.user_id), 'not_accepting'));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION chat.check_direct IS 'Whether actor_id may write to user_id directly: raises MC403 blocked when he has blocked him; not_accepting when he is blocked, an account is gone, or they are not connected and the setting direct_requires_connection is on. NULL or oneself passes.';
+
+-- Each connection twice: as either side sees it.
+CREATE OR REPLACE VIEW chat.v_connections AS
+SELECT c.low_user_id AS owner_id, c.high_user_id AS user_id, c.state, c.target_user_id, c.version FROM chat.connections c
+UNION ALL
+SELECT c.high_user_id, c.low_user_id, c.state, c.target_user_id, c.version FROM chat.connections c;
+COMMENT ON VIEW chat.v_connections IS 'Connections as owner_id sees them: user_id is the other one.';
+
+CREATE OR REPLACE FUNCTION chat.connection_json(connection chat.v_connections)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+	SELECT jsonb_build_object('user_id', connection.user_id::text, 'state', connection.state,
+		'target_user_id', connection.target_user_id::text, 'version', connection.version::text)
+$$;
+COMMENT ON FUNCTION chat.connection_json IS 'A connection as it stands in events: list_connections'' row.';
+
+CREATE OR REPLACE FUNCTION chat.publish_connection()
+RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF chat.took(NEW.version) THEN
+		PERFORM chat.publish(chat.connection_json(c)
+				|| jsonb_build_object('type', 'connection_changed', 'at', chat.rfc3339(chat.id_time(c.version))), ARRAY[c.owner_id])
+		  FROM chat.v_connections c
+		 WHERE c.owner_id = NEW.low_user_id AND c.user_id = NEW.high_user_id
+			OR c.owner_id = NEW.high_user_id AND c.user_id = NEW.low_user_id;
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION chat.publish_connection IS 'Trigger: connection_changed, to all sockets of both, to each as he sees it.';
+CREATE OR REPLACE TRIGGER publish_connection AFTER INSERT OR UPDATE ON chat.connections
+FOR EACH ROW EXECUTE FUNCTION chat.publish_connection();
+
+CREATE OR REPLACE FUNCTION chat.lock_pair(actor_id bigint, user_id bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF lock_pair.user_id = lock_pair.actor_id THEN
+		PERFORM chat.fail('invalid_argument', 'user_id is yourself', 'Name somebody else.');
+	END IF;
+	PERFORM chat.lock_users(ARRAY[lock_pair.actor_id, lock_pair.user_id]);
+	IF (SELECT count(*) FROM chat.users u WHERE u.id IN (lock_pair.actor_id, lock_pair.user_id) AND NOT u.deleted) < 2 THEN
+		PERFORM chat.fail('no_such_user');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION chat.lock_pair IS 'Locks both users for a change of what is between them. MC400 invalid_argument for oneself; MC404 no_such_user.';
+
+CREATE OR REPLACE FUNCTION chat.get_connection(owner_id bigint, user_id bigint)
+RETURNS chat.v_connections LANGUAGE sql STABLE AS $$
+	SELECT get_connection.owner_id, get_connection.user_id, coalesce(c.state, 'none'), c.target_user_id, coalesce(c.version, 0)
+	  FROM (SELECT) one LEFT JOIN chat.v_connections c ON c.owner_id = get_connection.owner_id AND c.user_id = get_connection.user_id
+$$;
+COMMENT ON FUNCTION chat.get_connection IS 'What is between the two, as owner_id sees it; state none and version 0 when nothing ever was.';
+
+-- The one place where a connection changes. Gaining or losing one shows or hides presence.
+CREATE OR REPLACE FUNCTION chat.set_connection(actor_id bigint, user_id bigint, state text, target_user_id bigint DEFAULT NULL)
+RETURNS chat.v_connections LANGUAGE plpgsql AS $$
+DECLARE
+	before chat.v_connections := chat.get_connection(set_connection.actor_id, set_connection.user_id);
+BEGIN
+	INSERT INTO chat.connections AS c (low_user_id, high_user_id, state, target_user_id, version)
+	VALUES (least(set_connection.actor_id, set_connection.user_id), greatest(set_connection.actor_id, set_connection.user_id),
+		set_connection.state, set_connection.target_user_id, chat.take_id())
+	ON CONFLICT (low_user_id, high_user_id) DO UPDATE
+	   SET state = excluded.state, target_user_id = excluded.target_user_id, version = chat.take_id(c.version);
+	IF 'connected' IN (before.state, set_connection.state) THEN
+		PERFORM chat.change_presence(ARRAY[set_connection.actor_id, set_connection.user_id]);
+	END IF;
+	RETURN chat.get_connection(set_connection.actor_id, set_connection.user_id);
+END
+$$;
+COMMENT ON FUNCTION chat.set_connection IS 'Changes what is between two users who are locked, whatever it was, and answers it.';
+
+CREATE OR REPLACE FUNCTION chat.invite_user(actor_id bigint, user_id bigint)
+RETURNS chat.v_connections LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	present chat.v_connections;
+BEGIN
+	PERFORM chat.check_actor(invite_user.actor_id);
+	PERFORM chat.lock_pair(invite_user.actor_id, invite_user.user_id);
+	present := chat.get_connection(invite_user.actor_id, invite_user.user_id);
+	IF chat.are_blocked(invite_user.actor_id, invite_user.user_id) THEN
+		PERFORM chat.fail(chat.block_between(invite_user.actor_id, invite_user.user_id));
+	ELSIF present.state = 'none' THEN
+		RETURN chat.set_connection(invite_user.actor_id, invite_user.user_id, 'pending', invite_user.user_id);
+	ELSIF present.target_user_id = invite_user.actor_id THEN
+		RETURN chat.set_connection(invite_user.actor_id, invite_user.user_id, 'connected');
+	END IF;
+	RETURN present;
+END
+$$;
+COMMENT ON FUNCTION chat.invite_user IS 'Invites a user to be one''s contact; who has been invited by him accepts with it, so that two who invite each other are connected. Again changes nothing. Answers the connection: state pending or connected, target_user_id = who is invited. MC400 invalid_argument for oneself; MC403 blocked, not_accepting; MC404 no_such_user.';
+GRANT EXECUTE ON FUNCTION chat.invite_user TO chat_user, chat_app; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.accept_connection(actor_id bigint, user_id bigint, version bigint DEFAULT NULL)
+RETURNS chat.v_connections LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	present chat.v_connections;
+BEGIN
+	PERFORM chat.check_actor(accept_connection.actor_id);
+	PERFORM chat.lock_pair(accept_connection.actor_id, accept_connection.user_id);
+	present := chat.get_connection(accept_connection.actor_id, accept_connection.user_id);
+	IF present.state = 'connected' THEN
+		RETURN present;
+	ELSIF present.version <> accept_connection.version THEN
+		PERFORM chat.fail('stale_version');
+	ELSIF present.state = 'none' THEN
+		PERFORM chat.fail('no_such_connection');
+	ELSIF present.target_user_id <> accept_connection.actor_id THEN
+		PERFORM chat.fail('not_invited');
+	END IF;
+	RETURN chat.set_connection(accept_connection.actor_id, accept_connection.user_id, 'connected');
+END
+$$;
+COMMENT ON FUNCTION chat.accept_connection IS 'Accepts this user''s invitation. version: the connection''s that was seen, NULL = whatever it is. Answers the connection; accepted already is no error. MC400 invalid_argument for oneself; MC403 not_invited for who has invited himself; MC404 no_such_connection, no_such_user; MC409 stale_version when it was cancelled or made anew meanwhile.';
+GRANT EXECUTE ON FUNCTION chat.accept_connection TO chat_user, chat_app; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.cancel_connection(actor_id bigint, user_id bigint, version bigint DEFAULT NULL)
+RETURNS chat.v_connections LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM chat.check_actor(cancel_connection.actor_id);
+	RETURN chat.end_connection(cancel_connection.actor_id, cancel_connection.user_id, cancel_connection.version, 'pending');
+END
+$$;
+COMMENT ON FUNCTION chat.cancel_connection IS 'Takes one''s invitation back, or declines the other''s. version: the connection''s that was seen, NULL = whatever it is. Answers the connection; none already is no error. MC400 invalid_argument for oneself; MC404 no_such_user; MC409 stale_version, already_connected.';
+GRANT EXECUTE ON FUNCTION chat.cancel_connection TO chat_user, chat_app; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.remove_connection(actor_id bigint, user_id bigint, version bigint DEFAULT NULL)
+RETURNS chat.v_connections LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM chat.check_actor(remove_connection.actor_id);
+	RETURN chat.end_connection(remove_connection.actor_id, remove_connection.user_id, remove_connection.version, 'connected');
+END
+$$;
+COMMENT ON FUNCTION chat.remove_connection IS 'Ends a connection, from either side. version: the connection''s that was seen, NULL = whatever it is. Answers the connection; none already is no error. MC400 invalid_argument for oneself; MC404 no_such_user; MC409 stale_version, not_connected.';
+GRANT EXECUTE ON FUNCTION chat.remove_connection TO chat_user, chat_app; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.end_connection(actor_id bigint, user_id bigint, version bigint, state text)
+RETURNS chat.v_connections LANGUAGE plpgsql AS $$
+DECLARE
+	present chat.v_connections;
+BEGIN
+	PERFORM chat.lock_pair(end_connection.actor_id, end_connection.user_id);
+	present := chat.get_connection(end_connection.actor_id, end_connection.user_id);
+	IF present.state = 'none' THEN
+		RETURN present;
+	ELSIF present.version <> end_connection.version THEN
+		PERFORM chat.fail('stale_version');
+	ELSIF present.state <> end_connection.state THEN
+		PERFORM chat.fail(CASE present.state WHEN 'connected' THEN 'already_connected' ELSE 'not_connected' END);
+	END IF;
+	RETURN chat.set_connection(end_connection.actor_id, end_connection.user_id, 'none');
+END
+$$;
+COMMENT ON FUNCTION chat.end_connection IS 'What cancel_connection (from state pending) and remove_connection (from connected) share.';
+
+CREATE OR REPLACE FUNCTION chat.list_connections(actor_id bigint, changed_after_id bigint DEFAULT NULL, page_size integer DEFAULT NULL)
+RETURNS TABLE (user_id bigint, state text, target_user_id bigint, version bigint, has_more boolean)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	size integer := chat.page_size(list_connections.page_size);
+BEGIN
+	PERFORM chat.check_actor(list_connections.actor_id);
+	RETURN QUERY
+	SELECT p.user_id, p.state, p.target_user_id, p.version, count(*) OVER () > size
+	  FROM (SELECT c.* FROM chat.v_connections c
+			 WHERE c.owner_id = list_connections.actor_id
+			   AND CASE WHEN list_connections.changed_after_id IS NULL THEN c.state <> 'none'
+					ELSE c.version > list_connections.changed_after_id END
+			 ORDER BY c.version LIMIT size + 1) p
+	 ORDER BY p.version LIMIT size;
+END
+$$;
+COMMENT ON FUNCTION chat.list_connections IS 'One''s own connections: user_id the other one, state pending (target_user_id is invited) or connected; ascending by version. changed_after_id: those changed after this version, the last row''s or the last one seen, with the ended ones too (state none). MC400 invalid_argument (page_size).';
+GRANT EXECUTE ON FUNCTION chat.list_connections TO chat_user, chat_app; -- since 0.2.0
+
+CREATE OR REPLACE VIEW chat.v_blocks AS
+SELECT b.blocker_id AS owner_id, b.blocked_id AS user_id, chat.id_time(b.id) AS blocked_at FROM chat.blocks b;
+COMMENT ON VIEW chat.v_blocks IS 'Whom owner_id has blocked.';
+
+CREATE OR REPLACE FUNCTION chat.block_user(actor_id bigint, user_id bigint)
+RETURNS chat.v_blocks LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	block chat.v_blocks;
+BEGIN
+	PERFORM chat.check_actor(block_user.actor_id);
+	PERFORM chat.lock_pair(block_user.actor_id, block_user.user_id);
+	SELECT b.* INTO block FROM chat.v_blocks b WHERE b.owner_id = block_user.actor_id AND b.user_id = block_user.user_id;
+	IF NOT FOUND THEN
+		INSERT INTO chat.blocks (blocker_id, blocked_id, id) VALUES (block_user.actor_id, block_user.user_id, chat.take_id());
+		IF (chat.get_connection(block_user.actor_id, block_user.user_id)).state <> 'none' THEN
+			PERFORM chat.set_connection(block_user.actor_id, block_user.user_id, 'none');
+		END IF;
+		PERFORM chat.change_presence(ARRAY[block_user.actor_id, block_user.user_id]);
+		SELECT b.* INTO block FROM chat.v_blocks b WHERE b.owner_id = block_user.actor_id AND b.user_id = block_user.user_id;
+	END IF;
+	RETURN block;
+END
+$$;
+COMMENT ON FUNCTION chat.block_user IS 'Blocks a user: no direct messages, invitations, presence or search between the two; their connection ends as if removed, shared groups go on, and he is not told. Again changes nothing. Answers the block. MC400 invalid_argument for oneself; MC404 no_such_user.';
+GRANT EXECUTE ON FUNCTION chat.block_user TO chat_user, chat_app; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.unblock_user(actor_id bigint, user_id bigint)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM chat.check_actor(unblock_user.actor_id);
+	PERFORM chat.lock_users(ARRAY[unblock_user.actor_id, unblock_user.user_id]);
+	DELETE FROM chat.blocks b WHERE b.blocker_id = unblock_user.actor_id AND b.blocked_id = unblock_user.user_id;
+	IF FOUND THEN
+		PERFORM chat.change_presence(ARRAY[unblock_user.actor_id, unblock_user.user_id]);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION chat.unblock_user IS 'Ends one''s own block of a user; the connection stays ended. Again is no error.';
+GRANT EXECUTE ON FUNCTION chat.unblock_user TO chat_user, chat_app; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.list_blocks(actor_id bigint)
+RETURNS TABLE (user_id bigint, blocked_at timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM chat.check_actor(list_blocks.actor_id);
+	RETURN QUERY SELECT b.user_id, b.blocked_at FROM chat.v_blocks b WHERE b.owner_id = list_blocks.actor_id ORDER BY b.user_id;
+END
+$$;
+COMMENT ON FUNCTION chat.list_blocks IS 'Whom one has blocked, ascending by user_id.';
+GRANT EXECUTE ON FUNCTION chat.list_blocks TO chat_user, chat_app; -- since 0.2.0

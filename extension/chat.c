@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * chat.c: the library's entry: GUCs and the two helpers every other file stands on.
+ *
+ * The library works in two ways. Preloaded (shared_preload_libraries = 'chat'), _PG_init runs in the postmaster
+ * and the clock lives in PostgreSQL's shared memory. Not preloaded, _PG_init runs in each backend that first
+ * calls one of our functions, and the clock lives in a mapped file (clock.c). Nothing else differs.
+ *
+ * Files: clock.c ids · order.c the chat's row lock and its next event id · event.c trigger bodies, JSON ·
+ * publish.c events to channels · file.c reading contents · settings.c chat.settings · errors.c the words of our errors · json.c writing
+ * JSON · siphash.c channel names.
+ */
+#include "chat.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "clock.h"
+
+PG_MODULE_MAGIC;
+
+int chat_node_id = 0;
+int chat_delivery = DELIVERY_TRANSACTIONAL;
+int chat_user_channels = USER_CHANNELS_OWN;
+int chat_lock_timeout = 2000;
+static int user_fanout_limit = 16; /* read by chat.admit_members() */
+int chat_horizon_overlap = 10000;
+
+static const struct config_enum_entry delivery_options[] = {
+	{"transactional", DELIVERY_TRANSACTIONAL, false}, {"none", DELIVERY_NONE, false}, {NULL, 0, false}};
+
+static const struct config_enum_entry user_channels_options[] = {
+	{"own", USER_CHANNELS_OWN, false}, {"bucket", USER_CHANNELS_BUCKET, false}, {NULL, 0, false}};
+
+PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	DefineCustomIntVariable("chat.node_id", "This server's number inside the ids it makes.",
+							"Unique among the servers that write to one data set.", &chat_node_id, 0, 0,
+							CLOCK_MAX_NODE, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("chat.delivery", "How committed events reach listeners.", NULL, &chat_delivery,
+							 DELIVERY_TRANSACTIONAL, delivery_options, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("chat.user_channels", "Whether each user has a channel or users share 64.",
+							 "Change it with the gateways stopped: they learn a user's channel at login.",
+							 &chat_user_channels, USER_CHANNELS_OWN, user_channels_options, PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+	DefineCustomIntVariable("chat.lock_timeout", "How long a writer waits for a chat that another holds.",
+							"After it the call fails with MC503 chat_busy. 0 leaves it to lock_timeout.",
+							&chat_lock_timeout, 2000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("chat.user_fanout_limit",
+							"Members up to whom a chat's events go to each one's own channel.",
+							"A chat that has once had more is published on its own channel, once an event.",
+							&user_fanout_limit, 16, 2, 64, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("chat.horizon_overlap", "How far the horizon stays behind the clock.",
+							"Longer than any transaction that changes chats: what commits later is missed by "
+							"those who read events by one cursor.",
+							&chat_horizon_overlap, 10000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL,
+							NULL);
+	MarkGUCPrefixReserved("chat");
+	clock_init();
+}
+
+int
+statement_run(Statement *statement, Datum *values, const char *nulls, bool read_only)
+{
+	int code;
+
+	if (statement->plan == NULL)
+	{
+		SPIPlanPtr plan = SPI_prepare(statement->sql, statement->nargs, statement->args);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare \"%s\"", statement->sql);
+		statement->plan = plan;
+	}
+	code = SPI_execute_plan(statement->plan, values, nulls, read_only, 0);
+	if (code < 0)
+		elog(ERROR, "could not run \"%s\": %s", statement->sql, SPI_result_code_string(code));
+	return code;
+}
+
+static void
+table_cache_invalidated(Datum arg, Oid relid)
+{
+	TableCache *cache = (TableCache *) DatumGetPointer(arg);
+
+	if (relid == InvalidOid || relid == cache->relid)
+		cache->valid = false;
+}
+
+/*
+ * Loads the cache when it is stale. The latest snapshot, not the transaction's: a long REPEATABLE READ
+ * transaction must not fill the cache with what was true when it began.
+ */
+void
+table_cache_use(TableCache *cache)
+{
+	if (cache->valid)
+		return;
+	if (!cache->registered)
+	{
+		CacheRegisterRelcacheCallback(table_cache_invalidated, PointerGetDatum(cache));
+		cache->registered = true;
+	}
+	cache->relid = get_relname_relid(cache->table, get_namespace_oid("chat", false));
+	cache->valid = true; /* before loading: an invalidation that arrives meanwhile must win */
+	SPI_connect();
+	PushActiveSnapshot(GetLatestSnapshot());
+	PG_TRY();
+	{
+		cache->load();
+	}
+	PG_CATCH();
+	{
+		cache->valid = false;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	PopActiveSnapshot();
+	SPI_finish();
+}
+
+/* Trigger, AFTER any change FOR EACH STATEMENT, of every table that a TableCache holds. */
+PG_FUNCTION_INFO_V1(chat_invalidate_cache);
+Datum
+chat_invalidate_cache(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "invalidate_cache is a trigger function");
+	CacheInvalidateRelcache(trigger->tg_relation);
+	return PointerGetDatum(NULL);
+}

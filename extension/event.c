@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * event.c: what happened, as JSON: the bodies of the publishing triggers.
+ *
+ * A trigger builds its event once, straight from the row, finds out who may hear it, and hands both to
+ * publish.c. Rows whose id or version was not taken by this very transaction (clock_took) are somebody else's
+ * past: a restore, a COPY, a replication apply; they publish nothing.
+ *
+ * The message inside an event is one row of list_messages: same members, same order, same formats. The same code
+ * serves list_chats (last_message) and read_event, by which a gateway reads back an event too large to notify.
+ *
+ *	 trigger						table, when							event, to whom
+ *	 chat_publish_message			messages, after insert				message: members
+ *	 chat_publish_event				events, after insert				itself: members and who leaves by it
+ *	 chat_publish_cursor			members, after read_version moves	read: members of chats not too large;
+ *																		with the unread count: own sockets
+ *	 chat_publish_session_end		sessions, after delete				session_ended: gateways close its sockets
+ */
+#include "chat.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "clock.h"
+#include "json.h"
+#include "publish.h"
+#include "settings.h"
+
+typedef struct Row
+{
+	HeapTuple tuple;
+	TupleDesc shape;
+} Row;
+
+static Datum
+row_value(const Row *row, const char *column, bool *isnull)
+{
+	int number = SPI_fnumber(row->shape, column);
+
+	if (number <= 0)
+		elog(ERROR, "there is no column \"%s\"", column);
+	return SPI_getbinval(row->tuple, row->shape, number, isnull);
+}
+
+static int64
+row_id(const Row *row, const char *column)
+{
+	bool isnull;
+	Datum value = row_value(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+static int32
+row_integer(const Row *row, const char *column)
+{
+	bool isnull;
+	Datum value = row_value(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+/* NULL when it is NULL */
+static char *
+row_text(const Row *row, const char *column)
+{
+	bool isnull;
+	Datum value = row_value(row, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static void
+begin_event(Event *event, const char *type)
+{
+	initStringInfo(&event->json);
+	appendStringInfo(&event->json, "{\"type\":\"%s\"", type);
+	event->common = 0;
+}
+
+/* The JSON that a SQL helper makes of a message's parts; needs SPI. */
+static void
+append_helper(StringInfo out, const char *name, Statement *statement, Datum *values)
+{
+	Row helper;
+
+	statement_run(statement, values, NULL, true);
+	helper = (Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	json_raw(out, name, SPI_getvalue(helper.tuple, helper.shape, 1));
+}
+
+static void
+append_reply(StringInfo out, int64 chat_id, int64 reply_to_id)
+{
+	static Statement statement = {
+		"SELECT COALESCE(chat.reply_json($1, $2), 'null')", 2, {INT8OID, INT8OID}, NULL};
+
+	if (reply_to_id == 0)
+		json_null(out, "reply");
+	else
+		append_helper(out, "reply", &statement,
+					  (Datum[]){Int64GetDatum(chat_id), Int64GetDatum(reply_to_id)});
+}
+
+static void
+append_files(StringInfo out, const Row *message)
+{
+	static Statement statement = {"SELECT chat.files_json($1)", 1, {INT8ARRAYOID}, NULL};
+	bool isnull;
+	Datum file_ids = row_value(message, "file_ids", &isnull);
+
+	if (isnull)
+		json_raw(out, "files", "[]");
+	else
+		append_helper(out, "files", &statement, &file_ids);
+}
+
+static void
+append_reactions(StringInfo out, const Row *message, int64 reader_id)
+{
+	static Statement statement = {
+		"SELECT chat.reactions_json($1, $2, $3, $4)", 4, {INT8OID, INT8OID, JSONBOID, INT8OID}, NULL};
+	bool isnull;
+	Datum reactions = row_value(message, "reactions", &isnull);
+
+	if (isnull)
+		json_raw(out, "reactions", "[]");
+	else
+		append_helper(out, "reactions", &statement,
+					  (Datum[]){Int64GetDatum(row_id(message, "chat_id")),
+								Int64GetDatum(row_id(message, "id")), reactions, Int64GetDatum(reader_id)});
+}
+
+static void
+append_mentions(StringInfo out, const Row *message)
+{
+	bool isnull;
+	Datum value = row_value(message, "mention_ids", &isnull);
+	Datum *ids = NULL;
+	int count = 0;
+
+	if (!isnull)
+		deconstruct_array(DatumGetArrayTypeP(value), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+						  &ids, NULL, &count);
+	json_raw(out, "mentions", "[");
+	for (int i = 0; i < count; i++)
+		appendStringInfo(out, i ? ",\"" INT64_FORMAT "\"" : "\"" INT64_FORMAT "\"", DatumGetInt64(ids[i]));
+	appendStringInfoChar(out, ']');
+}
+
+/* A time that an event id stands for, or null. */
+static void
+append_event_time(StringInfo out, const char *name, int64 id)
+{
+	if (id == 0)
+		json_null(out, name);
+	else
+		json_time(out, name, clock_id_time(id));
+}
+
+/* One row of list_messages, as reader_id sees it (0: as nobody in particular). Needs SPI. */
+static void
+append_message(StringInfo out, const Row *message, int64 reader_id)
+{
+	int64 id = row_id(message, "id");
+	int start = out->len;
+	char *kind = row_text(message, "kind");
+	bool isnull;
+	Datum value;
+
+	json_id(out, "id", id);
+	out->data[start] = '{';
+	json_id(out, "chat_id", row_id(message, "chat_id"));
+	if (strcmp(kind, "user") == 0)
+		json_integer(out, "number", row_integer(message, "number"));
+	else
+		json_null(out, "number");
+	json_text(out, "kind", kind);
+	json_id(out, "sender_id", row_id(message, "sender_id"));
+	json_text(out, "body", row_text(message, "body"));
+	json_time(out, "sent_at", clock_id_time(id));
+	append_event_time(out, "edited_at", row_id(message, "edited_id"));
+	append_event_time(out, "deleted_at", row_id(message, "deleted_id"));
+	value = row_value(message, "expires_at", &isnull);
+	if (isnull)
+		json_null(out, "expires_at");
+	else
+		json_time(out, "expires_at", DatumGetTimestampTz(value));
+	append_reply(out, row_id(message, "chat_id"), row_id(message, "reply_to_id"));
+	append_files(out, message);
+	append_mentions(out, message);
+	append_reactions(out, message, reader_id);
+	value = row_value(message, "attributes", &isnull);
+	if (isnull)
+		json_null(out, "attributes");
+	else
+		json_raw(out, "attributes", JsonbToCString(NULL, &DatumGetJsonbP(value)->root, -1));
+	json_raw(out, "pinned", DatumGetBool(row_value(message, "pinned", &isnull)) ? "true" : "false");
+	if (row_id(message, "forwarded_from") == 0)
+		json_null(out, "forwarded_from");
+	else
+		json_id(out, "forwarded_from", row_id(message, "forwarded_from"));
+	appendStringInfoChar(out, '}');
+}
+
+/*
+ * The event of a message row, but for its closing brace (publish.h). It carries the sender's client_key, by which his own sockets know their
+ * message again; to others it means nothing. Needs SPI.
+ */
+static void
+build_message_event(Event *event, const Row *message)
+{
+	StringInfo out = &event->json;
+	int64 id = row_id(message, "id");
+	char *client_key = row_text(message, "client_key");
+
+	begin_event(event, "message");
+	json_id(out, "chat_id", row_id(message, "chat_id"));
+	json_id(out, "id", id);
+	json_id(out, "prev_id", row_id(message, "prev_id"));
+	json_id(out, "actor_id", row_id(message, "sender_id"));
+	json_time(out, "at", clock_id_time(id));
+	if (client_key)
+		json_text(out, "client_key", client_key);
+	event->common = out->len;
+	appendStringInfoString(out, ",\"message\":");
+	append_message(out, message, 0);
+}
+
+/*
+ * Who hears an event of a chat: its members, and those whom this very event takes out of it. Needs SPI; the ids are
+ * in its memory context.
+ */
+static void
+find_audience(int64 chat_id, int64 event_id, Audience *audience)
+{
+	static Statement statement = {
+		/* OFFSET 0 keeps it a subquery, so that a large chat's members are not even looked at */
+		"SELECT c.large, m.user_id"
+		"  FROM chat.chats c LEFT JOIN LATERAL (SELECT m.user_id FROM chat.members m"
+		"	WHERE m.chat_id = c.id AND NOT c.large AND (m.left_id IS NULL OR m.left_id = $2) OFFSET 0) m"
+		"	ON true"
+		" WHERE c.id = $1",
+		2,
+		{INT8OID, INT8OID},
+		NULL};
+
+	statement_run(&statement, (Datum[]){Int64GetDatum(chat_id), Int64GetDatum(event_id)}, NULL, true);
+	*audience =
+		(Audience){.chat_id = 0, .user_ids = palloc(sizeof(int64) * Max(1, SPI_processed)), .count = 0};
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		Row row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		bool isnull;
+
+		if (DatumGetBool(row_value(&row, "large", &isnull)))
+			audience->chat_id = chat_id;
+		else if (row_id(&row, "user_id") != 0)
+			audience->user_ids[audience->count++] = row_id(&row, "user_id");
+	}
+}
+
+static void
+audience_remove(Audience *audience, int64 user_id)
+{
+	int kept = 0;
+
+	for (int i = 0; i < audience->count; i++)
+		if (audience->user_ids[i] != user_id)
+			audience->user_ids[kept++] = audience->user_ids[i];
+	audience->count = kept;
+}
+
+static void
+count_chat(int64 chat_id, int32 *messages, int32 *members)
+{
+	static Statement statement = {
+		"SELECT message_count, member_count FROM chat.chats WHERE id = $1", 1, {INT8OID}, NULL};
+	Datum value = Int64GetDatum(chat_id);
+	Row row;
+
+	*messages = *members = 0;
+	statement_run(&statement, &value, NULL, true);
+	if (SPI_processed == 0)
+		return;
+	row = (Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	*messages = row_integer(&row, "message_count");
+	*members = row_integer(&row, "member_count");
+}
+
+/* The row that fired a FOR EACH ROW trigger: the new one, where there is one. */
+static Row
+trigger_row(FunctionCallInfo fcinfo)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		elog(ERROR, "this function is for row triggers");
+	return (Row){TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple,
+				 RelationGetDescr(trigger->tg_relation)};
+}
+
+PG_FUNCTION_INFO_V1(chat_publish_message);
+Datum
+chat_publish_message(PG_FUNCTION_ARGS)
+{
+	Row message = trigger_row(fcinfo);
+	int64 id = row_id(&message, "id");
+	Event event;
+	Audience audience;
+
+	if (!clock_took(id) || strcmp(row_text(&message, "kind"), "user") != 0)
+		return PointerGetDatum(NULL); /* a timeline entry is published by its own event */
+	SPI_connect();
+	find_audience(row_id(&message, "chat_id"), id, &audience);
+	build_message_event(&event, &message);
+	publish(&event, &audience);
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+/* `,` and the members of a JSON object, in place of its opening brace; its closing one is left out. */
+static void
+append_members(StringInfo out, Datum object)
+{
+	char *text = JsonbToCString(NULL, &DatumGetJsonbP(object)->root, -1);
+	size_t length = strlen(text);
+
+	if (length <= 2)
+		return;
+	appendStringInfoChar(out, ',');
+	appendBinaryStringInfo(out, text + 1, length - 2);
+}
+
+/* The event of a row of chat.events, but for its closing brace. */
+static void
+build_logged_event(Event *event, const Row *row)
+{
+	StringInfo out = &event->json;
+	int64 id = row_id(row, "id");
+	bool isnull;
+
+	begin_event(event, row_text(row, "type"));
+	json_id(out, "chat_id", row_id(row, "chat_id"));
+	json_id(out, "id", id);
+	json_id(out, "prev_id", row_id(row, "prev_id"));
+	if (row_id(row, "actor_id") == 0)
+		json_null(out, "actor_id");
+	else
+		json_id(out, "actor_id", row_id(row, "actor_id"));
+	json_time(out, "at", clock_id_time(id));
+	event->common = out->len;
+	append_members(out, row_value(row, "payload", &isnull));
+}
+
+/* In a large chat, those who come or go hear it on their own channels too: they may not know the chat's yet. */
+static void
+add_concerned(Audience *audience, const Row *event)
+{
+	static Statement statement = {"SELECT u::bigint AS user_id FROM pg_catalog.jsonb_array_elements_text($1 "
+								  "OPERATOR(pg_catalog.->) 'user_ids') u",
+								  1,
+								  {JSONBOID},
+								  NULL};
+	char *type = row_text(event, "type");
+	bool isnull;
+	Datum payload = row_value(event, "payload", &isnull);
+
+	if (audience->chat_id == 0 || (strcmp(type, "member_joined") != 0 && strcmp(type, "member_left") != 0))
+		return;
+	statement_run(&statement, &payload, NULL, true);
+	audience->user_ids = palloc(sizeof(int64) * Max(1, SPI_processed));
+	for (uint64 i = 0; i < SPI_processed; i++)
+		audience->user_ids[audience->count++] =
+			row_id(&(Row){SPI_tuptable->vals[i], SPI_tuptable->tupdesc}, "user_id");
+}
+
+PG_FUNCTION_INFO_V1(chat_publish_event);
+Datum
+chat_publish_event(PG_FUNCTION_ARGS)
+{
+	Row row = trigger_row(fcinfo);
+	Event event;
+	Audience audience;
+
+	if (!clock_took(row_id(&row, "id")))
+		return PointerGetDatum(NULL);
+	SPI_connect();
+	find_audience(row_id(&row, "chat_id"), row_id(&row, "id"), &audience);
+	add_concerned(&audience, &row);
+	build_logged_event(&event, &row);
+	publish(&event, &audience);
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+/* A read or delivered event, as everybody may hear it. */
+static void
+begin_cursor_event(Event *event, const Row *member, const char *type)
+{
+	bool read = strcmp(type, "read") == 0;
+	int64 version = row_id(member, read ? "read_version" : "delivered_version");
+
+	begin_event(event, type);
+	json_id(&event->json, "chat_id", row_id(member, "chat_id"));
+	json_id(&event->json, "user_id", row_id(member, "user_id"));
+	json_id(&event->json, "message_id", row_id(member, read ? "read_id" : "delivered_id"));
+	if (read)
+		json_integer(&event->json, "number", row_integer(member, "read_count"));
+	json_id(&event->json, "version", version);
+	json_time(&event->json, "at", clock_id_time(version));
+}
+
+/* Trigger with one argument: which cursor has moved, read or delivered. */
+PG_FUNCTION_INFO_V1(chat_publish_cursor);
+Datum
+chat_publish_cursor(PG_FUNCTION_ARGS)
+{
+	Row member = trigger_row(fcinfo);
+	Trigger *trigger = ((TriggerData *) fcinfo->context)->tg_trigger;
+	/* A trigger of 0.1.0, before ALTER EXTENSION chat UPDATE, has no argument: it is for the read cursor. */
+	const char *type = trigger->tgnargs == 1 ? trigger->tgargs[0] : "read";
+	bool read = strcmp(type, "read") == 0;
+	int64 chat_id = row_id(&member, "chat_id");
+	int64 user_id = row_id(&member, "user_id");
+	Event event;
+	Audience audience;
+	int32 message_count;
+	int32 member_count;
+
+	if (!clock_took(row_id(&member, read ? "read_version" : "delivered_version")))
+		return PointerGetDatum(NULL);
+	SPI_connect();
+	count_chat(chat_id, &message_count, &member_count);
+	begin_cursor_event(&event, &member, type);
+	if (member_count <= setting_integer("receipts_max_members"))
+	{
+		find_audience(chat_id, 0, &audience);
+		audience_remove(&audience, user_id);
+		publish(&event, &audience);
+	}
+	if (read)
+	{
+		json_integer(&event.json, "unread", message_count - row_integer(&member, "read_count"));
+		json_integer(&event.json, "mentions", row_integer(&member, "mentions"));
+	}
+	publish(&event, &(Audience){.user_ids = &user_id, .count = 1});
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+PG_FUNCTION_INFO_V1(chat_publish_session_end);
+Datum
+chat_publish_session_end(PG_FUNCTION_ARGS)
+{
+	Row session = trigger_row(fcinfo);
+	int64 user_id = row_id(&session, "user_id");
+	Event event;
+
+	begin_event(&event, "session_ended");
+	json_id(&event.json, "user_id", user_id);
+	json_id(&event.json, "session_id", row_id(&session, "id"));
+	publish(&event, &(Audience){.user_ids = &user_id, .count = 1});
+	return PointerGetDatum(NULL);
+}
+
+/* The text in the memory context that SPI_connect was called in. */
+static text *
+result_text(const StringInfoData *json)
+{
+	text *result = SPI_palloc(VARHDRSZ + json->len);
+
+	SET_VARSIZE(result, VARHDRSZ + json->len);
+	memcpy(VARDATA(result), json->data, json->len);
+	return result;
+}
+
+/* chat.message_json(message chat.messages, reader_id) → json: the row as it stands in events and lists */
+PG_FUNCTION_INFO_V1(chat_message_json);
+Datum
+chat_message_json(PG_FUNCTION_ARGS)
+{
+	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
+	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+	Row message = {
+		&tuple, lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header))};
+	StringInfoData out;
+	text *result;
+
+	ItemPointerSetInvalid(&tuple.t_self);
+	SPI_connect();
+	initStringInfo(&out);
+	append_message(&out, &message, PG_NARGS() == 2 ? PG_GETARG_INT64(1) : 0); /* 0.1.0 named no reader */
+	result = result_text(&out);
+	SPI_finish();
+	ReleaseTupleDesc(message.shape);
+	PG_RETURN_TEXT_P(result);
+}
+
+/* chat.read_event(chat_id, id) → json: a durable event as it was published; NULL when there is none */
+PG_FUNCTION_INFO_V1(chat_read_event);
+Datum
+chat_read_event(PG_FUNCTION_ARGS)
+{
+	static Statement logged = {
+		"SELECT * FROM chat.events WHERE chat_id = $1 AND id = $2", 2, {INT8OID, INT8OID}, NULL};
+	static Statement sent = {
+		"SELECT * FROM chat.messages WHERE chat_id = $1 AND id = $2", 2, {INT8OID, INT8OID}, NULL};
+	Datum key[2] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	Event event;
+	text *result = NULL;
+
+	SPI_connect();
+	statement_run(&logged, key, NULL, true);
+	if (SPI_processed == 1)
+		build_logged_event(&event, &(Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc});
+	else
+	{
+		statement_run(&sent, key, NULL, true);
+		if (SPI_processed == 1)
+			build_message_event(&event, &(Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc});
+	}
+	if (SPI_processed == 1)
+	{
+		appendStringInfoChar(&event.json, '}');
+		result = result_text(&event.json);
+	}
+	SPI_finish();
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(result);
+}
+
+/*
+ * chat.publish(event jsonb, user_ids bigint[], chat_id): an event that no table holds (typing, signal) or that is a
+ * record's present state (connection_changed, …): to the members of the chat, or to these users.
+ */
+PG_FUNCTION_INFO_V1(chat_publish);
+Datum
+chat_publish(PG_FUNCTION_ARGS)
+{
+	Event event = {.common = 0};
+	Audience audience = {0};
+	Datum *ids;
+
+	initStringInfo(&event.json);
+	append_members(&event.json, PG_GETARG_DATUM(0));
+	event.json.data[0] = '{'; /* in place of the comma */
+	SPI_connect();
+	if (!PG_ARGISNULL(2))
+		find_audience(PG_GETARG_INT64(2), 0, &audience);
+	else
+	{
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+						  &ids, NULL, &audience.count);
+		audience.user_ids = palloc(sizeof(int64) * Max(1, audience.count));
+		for (int i = 0; i < audience.count; i++)
+			audience.user_ids[i] = DatumGetInt64(ids[i]);
+	}
+	publish(&event, &audience);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/* chat.took(id): whether this transaction took it, hence whether a trigger may publish its row */
+PG_FUNCTION_INFO_V1(chat_took);
+Datum
+chat_took(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(clock_took(PG_GETARG_INT64(0)));
+}

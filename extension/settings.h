@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * settings.h: chat.settings as C reads them.
+ */
+#ifndef CHAT_SETTINGS_H
+#define CHAT_SETTINGS_H
+
+#include "postgres.h"
+
+/* The present value of an integer setting; a name that does not exist is a bug and raises XX000. */
+extern int64 setting_integer(const char *name);
+
+#endif

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: PostgreSQL
+# What listeners hear: committed events only, once on each channel, to those concerned; large ones are marked partial;
+# a restore, a COPY and chat.delivery = none publish nothing.
+
+use strict;
+use warnings;
+
+use ChatTest;
+use JSON::PP;
+use Test::More;
+
+my $node = chat_node('publish');
+my ($alice, $bob, $carol) = chat_users($node, qw(alice bob carol));
+my $chat = $node->safe_psql('postgres', "SELECT id FROM chat.open_direct_chat($alice, $bob)");
+
+for my $mode ('own', 'bucket')
+{
+	$node->safe_psql('postgres', "ALTER SYSTEM SET chat.user_channels = $mode");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT chat.user_channel(1) IS NOT NULL AND current_setting('chat.user_channels') = '$mode'");
+
+	my @heard = heard([$alice, $bob, $carol], "SELECT chat.send_message($alice, $chat, 'hello \"bob\"', client_key => 'key $mode')");
+	my %channels = map { $_->{channel} => 1 } @heard;
+	my $event = $heard[0]{payload}{event};
+	my $expected = $node->safe_psql('postgres', "SELECT count(DISTINCT chat.user_channel(id)) FROM chat.users WHERE id IN ($alice, $bob)");
+	is(scalar @heard, $expected, "a message is heard once on each member's channel, $mode");
+	is(scalar keys %channels, $expected, "and on no other, $mode");
+	is_deeply([sort @{$heard[0]{payload}{to}}], [sort ($alice, $bob)], "it is for the members, $mode");
+	is("$event->{type} $event->{actor_id} $event->{client_key} $event->{message}{body}", "message $alice key $mode hello \"bob\"", "it carries the message, $mode");
+	like($event->{id}, qr/^\d+$/, "ids are strings, $mode");
+}
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET chat.user_channels');
+$node->reload;
+$node->poll_query_until('postgres', "SELECT chat.user_channel(1) IS NOT NULL AND current_setting('chat.user_channels') = 'own'");
+
+# Only what commits
+my @heard = heard([$bob], qq{
+	BEGIN;
+	SELECT chat.send_message($alice, $chat, 'before');
+	SAVEPOINT s;
+	SELECT chat.send_message($alice, $chat, 'undone');
+	ROLLBACK TO s;
+	SELECT chat.send_message($alice, $chat, 'after');
+	COMMIT;
+	BEGIN;
+	SELECT chat.send_message($alice, $chat, 'gone');
+	ROLLBACK;});
+is_deeply([map { $_->{payload}{event}{message}{body} } @heard], ['before', 'after'], 'a rolled-back savepoint or transaction is not heard');
+is($heard[1]{payload}{event}{prev_id}, $heard[0]{payload}{event}{id}, 'and leaves no gap in the chain');
+is(scalar heard([$bob], "SELECT chat.send_message($alice, $chat, 'once', client_key => 'x'); SELECT chat.send_message($alice, $chat, 'once', client_key => 'x');"),
+	1, 'a repeated client_key is heard once');
+
+# Too large for a notification
+for my $body ("repeat('x', 4096)", "repeat(E'\\x01', 4096)", "repeat('😀', 4096)")
+{
+	my ($event) = map { $_->{payload}{event} } heard([$bob], "SELECT chat.send_message($alice, $chat, $body)");
+	my $whole = decode_json($node->safe_psql('postgres', "SELECT chat.read_event($chat, $event->{id})"));
+
+	if ($body =~ /'x'/)
+	{
+		is($event->{message}{body}, 'x' x 4096, 'what fits goes whole');
+		next;
+	}
+	ok($event->{partial} && !exists $event->{message}, "what does not goes partial: $body");
+	is(length $whole->{message}{body}, 4096, 'and is read back whole');
+	is_deeply([map { $event->{$_} } qw(type chat_id id prev_id actor_id at)], [map { $whole->{$_} } qw(type chat_id id prev_id actor_id at)], 'with the same common members');
+}
+
+# Cursors
+my $message = $node->safe_psql('postgres', "SELECT max(id) FROM chat.messages");
+@heard = heard([$alice, $bob, $carol], "SELECT chat.mark_read($bob, $chat, $message)");
+my ($own) = grep { $_->{payload}{to}[0] == $bob } @heard;
+my ($other) = grep { $_->{payload}{to}[0] == $alice } @heard;
+is(scalar @heard, 2, 'a read cursor is heard by both members');
+is($own->{payload}{event}{unread}, 0, 'the own sockets hear the unread count');
+ok(!exists $other->{payload}{event}{unread}, 'others do not');
+is("$other->{payload}{event}{type} $other->{payload}{event}{user_id} $other->{payload}{event}{message_id}", "read $bob $message", 'they hear who has read what');
+is(scalar heard([$alice, $bob], "SELECT chat.mark_read($bob, $chat, $message)"), 0, 'a cursor that does not move is not heard');
+my $group = $node->safe_psql('postgres', "SELECT id FROM chat.create_group($alice, 'Three', ARRAY[$bob, $carol])");
+$node->safe_psql('postgres', "SELECT chat.set_setting('receipts_max_members', '2'); SELECT chat.send_message($alice, $group, 'more')");
+@heard = heard([$alice, $bob, $carol], "SELECT chat.mark_read($bob, $group, 9223372036854775807)");
+is_deeply([map { $_->{payload}{to}[0] } @heard], [$bob], 'above receipts_max_members only the own sockets hear it');
+
+# Sessions
+my ($token, $session) = split /\|/, $node->safe_psql('postgres', "SELECT token, session_id FROM chat.create_session($bob)");
+@heard = heard([$alice, $bob], "SELECT chat.log_out($bob, $session)");
+is_deeply([map { "$_->{payload}{event}{type} $_->{payload}{event}{session_id}" } @heard], ["session_ended $session"], 'the end of a session is heard by its user alone');
+
+# Others' past is not news: rows whose id this transaction did not take
+my $id = $message + 1000000;
+is(scalar heard([$alice, $bob], "INSERT INTO chat.messages (chat_id, id, prev_id, number, sender_id, body) VALUES ($chat, $id, $message, 99, $alice, 'copied')"), 0, 'a copied row is not heard');
+$node->safe_psql('postgres', "DELETE FROM chat.messages WHERE id = $id");
+$node->run_log(['pg_dump', '-Fc', '-f', $node->basedir . '/dump', '-d', $node->connstr('postgres')]);
+$node->safe_psql('template1', 'CREATE DATABASE restored');
+$node->command_ok(['pg_restore', '-d', $node->connstr('restored'), $node->basedir . '/dump'], 'a dump can be restored');
+is($node->safe_psql('restored', 'SELECT count(*), max(id) FROM chat.messages'), $node->safe_psql('postgres', 'SELECT count(*), max(id) FROM chat.messages'), 'with its messages');
+cmp_ok($node->safe_psql('restored', 'SELECT chat.next_id()'), '>', $node->safe_psql('postgres', 'SELECT max(id) FROM chat.messages'), 'and ids that continue above them');
+isnt($node->safe_psql('restored', 'SELECT chat.user_channel(1)'), $node->safe_psql('postgres', 'SELECT chat.user_channel(1)'), 'and channels of its own');
+
+# Settings and the schema are announced
+is_deeply([map { $_->{channel} } heard_on(['chat_settings'], "SELECT chat.set_setting('page_size', '31')")], ['chat_settings'], 'a changed setting is announced');
+is_deeply([map { $_->{channel} } heard_on(['chat_schema'], 'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$')], ['chat_schema'], 'a new function is announced');
+is(scalar heard_on(['chat_schema'], 'CREATE TABLE t (a int)'), 0, 'a new table is not');
+
+# A setting changed in one session is followed by the others, open transactions included
+my $result = $node->safe_psql('postgres', qq{
+	SELECT chat.setting_integer('page_size');
+	\\! psql -X -q -d "@{[$node->connstr('postgres')]}" -c "SELECT chat.set_setting('page_size', '30')" > /dev/null
+	SELECT chat.setting_integer('page_size');
+	BEGIN ISOLATION LEVEL REPEATABLE READ;
+	SELECT chat.setting_integer('page_size');
+	\\! psql -X -q -d "@{[$node->connstr('postgres')]}" -c "SELECT chat.set_setting('page_size', '29')" > /dev/null
+	SELECT chat.setting_integer('page_size');
+	COMMIT;
+	SELECT chat.setting_integer('page_size');});
+like($result, qr/^31\n30\n30\n(30|29)\n29$/, 'a changed setting is followed by every session');
+
+$node->safe_psql('postgres', 'ALTER SYSTEM SET chat.delivery = none');
+$node->reload;
+$node->poll_query_until('postgres', "SELECT chat.user_channel(1) IS NOT NULL AND current_setting('chat.delivery') = 'none'");
+is(scalar heard([$bob], "SELECT chat.send_message($alice, $chat, 'silent')"), 0, 'chat.delivery = none publishes nothing');
+
+$node->stop;
+done_testing();
+
+# What a session that listens for these users hears of statements it runs itself.
+sub heard
+{
+	my ($users, $sql) = @_;
+	my $list = join ',', @$users;
+
+	return heard_on([split /\n/, $node->safe_psql('postgres', "SELECT DISTINCT chat.user_channel(u) FROM unnest(ARRAY[$list]) u")], $sql);
+}
+
+sub heard_on
+{
+	my ($channels, $sql) = @_;
+	my $listen = join '', map { "LISTEN \"$_\";" } @$channels;
+	my @heard;
+
+	my ($status, $out, $error) = $node->psql('postgres', "SET client_encoding = 'UTF8';\n$listen\n$sql;\nSELECT 1;");
+	die $error if $status;
+	while ($out =~ /^Asynchronous notification "([^"]+)" (?:with payload "(.*)" )?received from server process/mg)
+	{
+		my ($channel, $payload) = ($1, $2);
+
+		push @heard, {channel => $channel, payload => defined $payload ? decode_json($payload) : undef};
+	}
+	return @heard;
+}

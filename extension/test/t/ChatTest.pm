@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: PostgreSQL
+# ChatTest: what the TAP tests share: nodes with the extension in them.
+#
+#   use ChatTest;
+#   my $node = chat_node('name', preload => 1, conf => "chat.node_id = 3\n");   # started, extension created
+#   my ($alice, $bob) = chat_users($node, qw(alice bob));                       # ids
+#   chat_crash($node);                                                          # kill -9, and up again
+#
+# The nodes are PostgreSQL::Test::Cluster's: everything it can do (backup, standby, stop('immediate'), kill9) holds.
+
+package ChatTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+
+our @EXPORT = qw(chat_node chat_users chat_crash);
+
+# A running server; database postgres has the extension unless extension => 0.
+sub chat_node
+{
+	my ($name, %option) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(allows_streaming => $option{allows_streaming} // 0);
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'chat'\n") if $option{preload} // 1;
+	$node->append_conf('postgresql.conf', "restart_after_crash = on\n");
+	$node->append_conf('postgresql.conf', $option{conf}) if $option{conf};
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION chat CASCADE') if $option{extension} // 1;
+	return $node;
+}
+
+# Users of these names, without passwords.
+sub chat_users
+{
+	my ($node, @names) = @_;
+
+	return map { $node->safe_psql('postgres', "SELECT (chat.create_user('$_')).id") } @names;
+}
+
+# kill -9 of the postmaster and a start, which has to wait till its children have noticed.
+sub chat_crash
+{
+	my ($node) = @_;
+
+	$node->kill9;
+	for (1 .. 100)
+	{
+		$node->{_pid} = undef;
+		return if $node->start(fail_ok => 1);
+		select(undef, undef, undef, 0.2);
+	}
+	die 'the server does not come up again';
+}
+
+1;

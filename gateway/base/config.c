@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * config.c
+ *	  Every knob of the gateway in one table: it parses, bounds, documents and prints them.
+ *
+ * 1. Each knob gets its default.
+ * 2. The file named by --config or CHAT_GATEWAY_CONFIG is read: `name = value` lines, # comments.
+ * 3. Environment: CHAT_GATEWAY_<NAME>.
+ * 4. Flags: --name value or --name=value; dashes may stand for underscores.
+ * A later source wins. Any bad name or value ends the start with a message that says what would be right.
+ *
+ * A new knob is one field in config.h and one line in the table below. Durations are kept in milliseconds and
+ * written with a unit (ms, s, min; none = seconds); sizes in bytes (kB, MB = 1024, 1024² as in PostgreSQL).
+ *
+ * Called from: main.c; everybody reads `config`. Calls: base/log (its enums), base/mem.
+ */
+#include "base/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/network.h"
+
+enum knob_type
+{
+	KNOB_TEXT,
+	KNOB_ADDRESS,  /* text of the form host:port */
+	KNOB_NETWORKS, /* text: addresses and address/bits, commas between */
+	KNOB_NUMBER,
+	KNOB_DURATION,
+	KNOB_SIZE,
+	KNOB_WORD
+};
+
+struct knob
+{
+	const char *name;         /* as in the file */
+	enum knob_type type;      /* how text becomes a value */
+	size_t field;             /* offset in struct config */
+	const char *fallback;     /* the default, as text */
+	int min;                  /* least value: number, milliseconds or bytes */
+	int max;                  /* greatest value */
+	const char *const *words; /* KNOB_WORD: the allowed ones, in the order of their enum, NULL-terminated */
+	const char *help;         /* one line */
+};
+
+struct unit
+{
+	const char *name; /* as written behind the number */
+	long factor;      /* to milliseconds or bytes */
+};
+
+struct config config; /* of this process */
+
+static const char *const level_words[] = {"debug", "info", "warn", "error", NULL};
+static const char *const format_words[] = {"logfmt", "json", NULL};
+
+#define TEXT(name, fallback, help)                                                                           \
+	{                                                                                                        \
+#name, KNOB_TEXT, offsetof(struct config, name), fallback, 0, 0, NULL, help                          \
+	}
+#define VALUE(name, type, fallback, min, max, help)                                                          \
+	{                                                                                                        \
+#name, type, offsetof(struct config, name), fallback, min, max, NULL, help                           \
+	}
+#define WORD(name, words, fallback, help)                                                                    \
+	{                                                                                                        \
+#name, KNOB_WORD, offsetof(struct config, name), fallback, 0, 0, words, help                         \
+	}
+
+/* clang-format off */
+static const struct knob knobs[] = {
+	{"config", KNOB_TEXT, offsetof(struct config, config_file), "", 0, 0, NULL, "file of `name = value` lines, read before environment and flags"},
+	{"listen", KNOB_ADDRESS, offsetof(struct config, listen), "127.0.0.1:8080", 0, 0, NULL, "address:port to accept on; [::1]:8080 for IPv6"},
+	VALUE(workers, KNOB_NUMBER, "1", 1, 256, "worker processes; one per core is plenty"),
+	TEXT(database, "dbname=chat", "libpq connection string of the pool"),
+	TEXT(listen_database, "", "libpq connection string for LISTEN, when a pooler stands before the database; empty: as database"),
+	VALUE(pool_size, KNOB_NUMBER, "4", 1, 64, "connections per worker for grouped calls (messages); a chat stays on one"),
+	VALUE(single_size, KNOB_NUMBER, "2", 1, 64, "connections per worker for calls that run alone"),
+	VALUE(anonymous_size, KNOB_NUMBER, "2", 1, 64, "connections per worker for calls before login (password hashing)"),
+	TEXT(schemas, "chat", "schemas whose granted functions are wire methods, comma-separated"),
+	{"trusted_proxies", KNOB_NETWORKS, offsetof(struct config, trusted_proxies), "", 0, 0, NULL, "addresses or networks, comma-separated, whose X-Forwarded-For tells the client's address; empty: none"},
+	TEXT(web_root, GW_WEB_ROOT, "folder of the files served at /; empty: none"),
+	VALUE(frame_limit, KNOB_SIZE, "64kB", 1024, 16 << 20, "largest message from a client; beyond: close 1009"),
+	VALUE(auth_timeout, KNOB_DURATION, "10s", 100, 600000, "time to log in; beyond: close 4001"),
+	VALUE(calls_in_flight, KNOB_NUMBER, "32", 1, 1024, "unanswered calls per socket; at that many it is not read"),
+	VALUE(outbound_limit, KNOB_SIZE, "1MB", 65536, 1 << 30, "bytes queued for one socket; beyond: its calls wait, its events become one resync"),
+	VALUE(answer_limit, KNOB_SIZE, "8MB", 65536, 1 << 30, "bytes of one answer, a batch's as a whole; beyond: 413 answer_too_large"),
+	VALUE(slow_timeout, KNOB_DURATION, "30s", 1000, 600000, "a socket that takes nothing of what is queued for so long: close 4008"),
+	VALUE(group_limit, KNOB_NUMBER, "64", 1, 1000, "calls that may share one transaction"),
+	VALUE(max_sockets, KNOB_NUMBER, "20000", 1, 1000000, "sockets per worker; beyond: refused at accept"),
+	VALUE(call_timeout, KNOB_DURATION, "10s", 100, 600000, "longest run of one call (statement_timeout)"),
+	VALUE(drain_timeout, KNOB_DURATION, "10s", 0, 600000, "after SIGTERM: longest wait for calls in flight"),
+	VALUE(ping_interval, KNOB_DURATION, "30s", 1000, 3600000, "silence before a ping; as long again without an answer: closed"),
+	WORD(log_level, level_words, "info", "least level written"),
+	WORD(log_format, format_words, "logfmt", "layout of log lines"),
+};
+/* clang-format on */
+
+static const struct unit durations[] = {{"ms", 1}, {"s", 1000}, {"min", 60000}, {"", 1000}, {NULL, 0}};
+static const struct unit sizes[] = {{"B", 1}, {"kB", 1024}, {"MB", 1 << 20}, {"", 1}, {NULL, 0}};
+static const struct unit numbers[] = {{"", 1}, {NULL, 0}};
+
+#define KNOB_COUNT (sizeof knobs / sizeof knobs[0])
+
+/* Names compare with dashes and underscores alike, whatever the case. */
+static const struct knob *
+knob_find(const char *name)
+{
+	for (size_t i = 0; i < KNOB_COUNT; i++)
+	{
+		const char *a = knobs[i].name;
+		const char *b = name;
+
+		while (*a != '\0' && *a == (*b == '-' ? '_' : tolower((unsigned char) *b)))
+			a++, b++;
+		if (*a == '\0' && *b == '\0')
+			return &knobs[i];
+	}
+	return NULL;
+}
+
+static const struct unit *
+knob_units(const struct knob *knob)
+{
+	return knob->type == KNOB_DURATION ? durations : knob->type == KNOB_SIZE ? sizes : numbers;
+}
+
+/* What a knob allows, for people: "1 to 256", "100ms to 600000ms", "debug, info, warn or error". */
+static void
+knob_range(const struct knob *knob, char *out, size_t size)
+{
+	const char *unit = knob->type == KNOB_DURATION ? "ms" : knob->type == KNOB_SIZE ? "B" : "";
+
+	out[0] = '\0';
+	if (knob->type == KNOB_WORD)
+	{
+		for (size_t i = 0; knob->words[i] != NULL; i++)
+			snprintf(out + strlen(out), size - strlen(out), "%s%s", i ? " | " : "", knob->words[i]);
+	}
+	else if (knob->type == KNOB_ADDRESS)
+		snprintf(out, size, "address:port, with a port from 1 to 65535");
+	else if (knob->type == KNOB_NETWORKS)
+		snprintf(out, size, "addresses and address/bits, commas between");
+	else if (knob->type != KNOB_TEXT)
+		snprintf(out, size, "%d%s to %d%s", knob->min, unit, knob->max, unit);
+}
+
+static bool
+parse_word(const struct knob *knob, const char *text, int *value)
+{
+	for (*value = 0; knob->words[*value] != NULL; ++*value)
+	{
+		if (strcmp(knob->words[*value], text) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+parse_number(const struct knob *knob, const char *text, int *value)
+{
+	const struct unit *unit = knob_units(knob);
+	char *end;
+	long number;
+
+	if (!isdigit((unsigned char) text[0]))
+		return false;
+	errno = 0;
+	number = strtol(text, &end, 10);
+	while (*end == ' ')
+		end++;
+	while (unit->name != NULL && strcmp(unit->name, end) != 0)
+		unit++;
+	if (errno != 0 || unit->name == NULL || number > LONG_MAX / unit->factor)
+		return false;
+	number *= unit->factor;
+	*value = (int) number;
+	return number >= knob->min && number <= knob->max;
+}
+
+/* Only the form; whether there is such an address is found out when it is opened. */
+static bool
+is_address(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	char *end;
+	long port;
+
+	if (colon == NULL || colon == text || !isdigit((unsigned char) colon[1]))
+		return false;
+	port = strtol(colon + 1, &end, 10);
+	return *end == '\0' && port >= 1 && port <= 65535;
+}
+
+static bool
+is_text(const struct knob *knob)
+{
+	return knob->type == KNOB_TEXT || knob->type == KNOB_ADDRESS || knob->type == KNOB_NETWORKS;
+}
+
+static bool
+knob_set(const struct knob *knob, struct config *target, const char *text, char *why, size_t size)
+{
+	char *field = (char *) target + knob->field;
+	char range[200];
+	bool good;
+	int value;
+
+	if (is_text(knob))
+	{
+		good = knob->type == KNOB_TEXT ||
+			   (knob->type == KNOB_ADDRESS ? is_address(text) : network_list_is_valid(text));
+		if (good)
+		{
+			mem_free(*(char **) field);
+			*(char **) field = mem_copy(text);
+		}
+	}
+	else
+	{
+		good = knob->type == KNOB_WORD ? parse_word(knob, text, &value) : parse_number(knob, text, &value);
+		if (good)
+			*(int *) field = value;
+	}
+	if (good)
+		return true;
+	knob_range(knob, range, sizeof range);
+	snprintf(why, size, "%s = \"%.100s\": allowed is %s", knob->name, text, range);
+	return false;
+}
+
+bool
+config_set(struct config *target, const char *name, const char *text, char *why, size_t size)
+{
+	const struct knob *knob = knob_find(name);
+
+	if (knob != NULL)
+		return knob_set(knob, target, text, why, size);
+	snprintf(why, size, "there is no setting \"%.100s\"", name);
+	return false;
+}
+
+void
+config_free(struct config *target)
+{
+	for (size_t i = 0; i < KNOB_COUNT; i++)
+	{
+		if (is_text(&knobs[i]))
+			mem_free(*(char **) ((char *) target + knobs[i].field));
+	}
+	*target = (struct config){0};
+}
+
+static char *
+trim(char *text)
+{
+	size_t length;
+
+	while (isspace((unsigned char) *text))
+		text++;
+	length = strlen(text);
+	while (length > 0 && isspace((unsigned char) text[length - 1]))
+		text[--length] = '\0';
+	if (length >= 2 && text[0] == '\'' && text[length - 1] == '\'')
+	{
+		text[length - 1] = '\0';
+		text++;
+	}
+	return text;
+}
+
+static bool
+load_line(char *line, char *why, size_t size)
+{
+	char *name = trim(line);
+	char *equals = strchr(name, '=');
+
+	if (name[0] == '\0' || name[0] == '#')
+		return true;
+	if (equals == NULL)
+	{
+		snprintf(why, size, "expected `name = value`");
+		return false;
+	}
+	*equals = '\0';
+	return config_set(&config, trim(name), trim(equals + 1), why, size);
+}
+
+static bool
+load_file(const char *path)
+{
+	char line[2048];
+	char why[512];
+	int number = 0;
+	bool good = true;
+	FILE *file = fopen(path, "re");
+
+	if (file == NULL)
+	{
+		fprintf(stderr, "chat-gateway: cannot read %s: %s\n", path, strerror(errno));
+		return false;
+	}
+	while (good && fgets(line, sizeof line, file) != NULL)
+	{
+		number++;
+		good = load_line(line, why, sizeof why);
+	}
+	fclose(file);
+	if (!good)
+		fprintf(stderr, "chat-gateway: %s line %d: %s\n", path, number, why);
+	return good;
+}
+
+static const char *
+environment(const struct knob *knob)
+{
+	char name[64];
+
+	snprintf(name, sizeof name, "CHAT_GATEWAY_%s", knob->name);
+	for (char *p = name; *p != '\0'; p++)
+		*p = (char) toupper((unsigned char) *p);
+	return getenv(name);
+}
+
+static bool
+load_environment(void)
+{
+	char why[512];
+
+	for (size_t i = 0; i < KNOB_COUNT; i++)
+	{
+		const char *text = environment(&knobs[i]);
+
+		if (text != NULL && !knob_set(&knobs[i], &config, text, why, sizeof why))
+		{
+			fprintf(stderr, "chat-gateway: environment: %s\n", why);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* One flag at argv[*at]; sets *at to its last word. With `only`, flags for other knobs are checked and passed over. */
+static bool
+load_flag(int argc, char **argv, int *at, const char *only)
+{
+	char why[512] = "a flag begins with --";
+	char name[64];
+	const char *flag = argv[*at];
+	const char *equals = strchr(flag, '=');
+	const char *text = equals ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
+
+	if (strncmp(flag, "--", 2) == 0)
+	{
+		snprintf(name, sizeof name, "%.*s", equals ? (int) (equals - flag - 2) : 60, flag + 2);
+		if (text == NULL)
+			snprintf(why, sizeof why, "a value is missing");
+		else if (only != NULL && strcmp(name, only) != 0)
+			return true;
+		else if (config_set(&config, name, text, why, sizeof why))
+			return true;
+	}
+	fprintf(stderr, "chat-gateway: %s: %s (see --help)\n", flag, why);
+	return false;
+}
+
+static bool
+load_flags(int argc, char **argv, const char *only)
+{
+	for (int i = 1; i < argc; i++)
+	{
+		if (!load_flag(argc, argv, &i, only))
+			return false;
+	}
+	return true;
+}
+
+static void
+print_help(void)
+{
+	puts("chat-gateway: the chat extension's functions over WebSocket, its events pushed.\n\n"
+		 "usage: chat-gateway [--name value | --name=value]...\n\n"
+		 "Each setting may stand in the file named by --config (name = value), in the environment\n"
+		 "(CHAT_GATEWAY_NAME) or in a flag; the later of these wins.\n");
+	for (size_t i = 0; i < KNOB_COUNT; i++)
+	{
+		char range[200];
+
+		knob_range(&knobs[i], range, sizeof range);
+		printf("  --%-16s %s\n  %18s default: %s%s%s\n", knobs[i].name, knobs[i].help, "",
+			   knobs[i].fallback[0] ? knobs[i].fallback : "(empty)", range[0] ? "; allowed: " : "", range);
+	}
+	puts("  --help, --version");
+}
+
+static bool
+answered(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+	{
+		if (strcmp(argv[i], "--help") == 0)
+			return print_help(), true;
+		if (strcmp(argv[i], "--version") == 0)
+			return puts("chat-gateway " GW_VERSION), true;
+	}
+	return false;
+}
+
+enum config_verdict
+config_load(int argc, char **argv)
+{
+	char why[512];
+	const char *path = getenv("CHAT_GATEWAY_CONFIG");
+
+	if (answered(argc, argv))
+		return CONFIG_DONE;
+	for (size_t i = 0; i < KNOB_COUNT; i++)
+		knob_set(&knobs[i], &config, knobs[i].fallback, why, sizeof why);
+	if (path != NULL)
+		config_set(&config, "config", path, why, sizeof why);
+	if (!load_flags(argc, argv, "config"))
+		return CONFIG_BAD;
+	if (config.config_file[0] != '\0' && !load_file(config.config_file))
+		return CONFIG_BAD;
+	if (!load_environment() || !load_flags(argc, argv, NULL))
+		return CONFIG_BAD;
+	return CONFIG_RUN;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* Every knob of the gateway. The table in config.c says what each one means. */
+#ifndef BASE_CONFIG_H
+#define BASE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct config
+{
+	char *config_file;     /* path of the file read; empty: none */
+	char *listen;          /* address:port */
+	int workers;           /* processes */
+	char *database;        /* DSN of the pool */
+	char *listen_database; /* DSN of the LISTEN connection; empty: as the pool's */
+	int pool_size;         /* grouped connections per worker */
+	int single_size;       /* connections per worker for calls that run alone */
+	int anonymous_size;    /* connections per worker for calls before login */
+	char *schemas;         /* exposed schemas, comma-separated */
+	char *trusted_proxies; /* networks whose X-Forwarded-For is believed */
+	char *web_root;        /* folder of the static files */
+	int frame_limit;       /* bytes of one incoming message */
+	int auth_timeout;      /* milliseconds a socket may stay without login */
+	int calls_in_flight;   /* per socket */
+	int outbound_limit;    /* bytes queued per socket, before it is held back */
+	int answer_limit;      /* bytes of one answer */
+	int slow_timeout;      /* milliseconds a socket may take nothing of what is queued for it */
+	int group_limit;       /* calls per transaction */
+	int max_sockets;       /* per worker */
+	int call_timeout;      /* milliseconds, the server's statement_timeout */
+	int drain_timeout;     /* milliseconds between SIGTERM and the end */
+	int ping_interval;     /* milliseconds of silence before a ping */
+	int log_level;         /* enum log_level */
+	int log_format;        /* enum log_format */
+};
+
+enum config_verdict
+{
+	CONFIG_RUN,  /* go on */
+	CONFIG_DONE, /* --help or --version was answered: exit 0 */
+	CONFIG_BAD   /* said why on standard error: exit 2 */
+};
+
+extern struct config config; /* the one of this process; filled by config_load, then only read */
+
+/* Defaults, then file, then environment, then flags. */
+extern enum config_verdict config_load(int argc, char **argv);
+
+/* Set one knob from text. False: `why` (a buffer of `size`) says what is allowed. */
+extern bool config_set(struct config *target, const char *name, const char *text, char *why, size_t size);
+extern void config_free(struct config *target);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * mem.c
+ *	  Allocation that cannot fail, and arenas for what lives exactly as long as one request.
+ *
+ * A worker that is out of memory cannot answer anybody, so it says so and aborts; the parent starts a new one and
+ * the clients reconnect. Everybody else may therefore take memory without asking whether there was any.
+ *
+ * An arena is a chain of blocks filled from the front. Nothing taken from it is freed by itself; a request takes
+ * all it needs from one arena and the answer's last byte destroys it. A large piece gets a block of its own behind
+ * the current one, so that the current one stays in use.
+ *
+ * Called from: everywhere. Calls: libc.
+ */
+#include "base/mem.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_BLOCK 2048 /* bytes of an ordinary block: an ordinary request fits into one */
+#define ARENA_ALIGN 16   /* enough for any type */
+
+struct block
+{
+	struct block *next; /* older block, owned */
+	size_t used;        /* bytes of data given out */
+	size_t size;        /* bytes of data */
+	_Alignas(ARENA_ALIGN) char data[];
+};
+
+struct arena
+{
+	struct block *block; /* the block being filled, head of the chain, owned */
+};
+
+static void *
+check(void *memory)
+{
+	if (memory == NULL)
+	{
+		fputs("out of memory\n", stderr);
+		abort();
+	}
+	return memory;
+}
+
+void *
+mem_alloc(size_t size)
+{
+	return check(calloc(1, size ? size : 1));
+}
+
+void *
+mem_resize(void *memory, size_t size)
+{
+	return check(realloc(memory, size ? size : 1));
+}
+
+char *
+mem_copy(const char *text)
+{
+	return check(strdup(text));
+}
+
+void
+mem_free(void *memory)
+{
+	free(memory);
+}
+
+static struct block *
+block_create(size_t size, struct block *next)
+{
+	struct block *block = mem_alloc(sizeof(struct block) + size);
+
+	block->size = size;
+	block->next = next;
+	return block;
+}
+
+struct arena *
+arena_create(void)
+{
+	struct arena *arena = mem_alloc(sizeof(struct arena));
+
+	arena->block = block_create(ARENA_BLOCK, NULL);
+	return arena;
+}
+
+void
+arena_destroy(struct arena *arena)
+{
+	struct block *block = arena->block;
+
+	while (block != NULL)
+	{
+		struct block *next = block->next;
+
+		mem_free(block);
+		block = next;
+	}
+	mem_free(arena);
+}
+
+void *
+arena_alloc(struct arena *arena, size_t size)
+{
+	struct block *block = arena->block;
+	void *piece;
+
+	size = (size + ARENA_ALIGN - 1) & ~(size_t) (ARENA_ALIGN - 1);
+	if (size > ARENA_BLOCK / 2)
+	{
+		block = block->next = block_create(size, block->next);
+	}
+	else if (block->size - block->used < size)
+	{
+		block = arena->block = block_create(ARENA_BLOCK, block);
+	}
+	piece = block->data + block->used;
+	block->used += size;
+	return piece;
+}
+
+char *
+arena_copy(struct arena *arena, const char *text, size_t length)
+{
+	char *copy = arena_alloc(arena, length + 1);
+
+	memcpy(copy, text, length);
+	return copy;
+}
+
+char *
+arena_format(struct arena *arena, const char *format, ...)
+{
+	va_list args;
+	int length;
+	char *text;
+
+	va_start(args, format);
+	length = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	text = arena_alloc(arena, (size_t) length + 1);
+	va_start(args, format);
+	vsnprintf(text, (size_t) length + 1, format, args);
+	va_end(args);
+	return text;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* One outbound frame, shared by all its receivers. See message.c. */
+#ifndef BASE_MESSAGE_H
+#define BASE_MESSAGE_H
+
+#include <stddef.h>
+
+#define MESSAGE_HEADROOM 32 /* bytes before the text that the WebSocket library may scribble on */
+
+struct message;
+
+extern struct message *message_create(const char *text,
+									  size_t length);          /* a copy, one reference: the caller's */
+extern struct message *message_share(struct message *message); /* one reference more */
+extern void message_release(struct message *message);          /* the last one frees it */
+extern char *message_text(struct message *message); /* MESSAGE_HEADROOM bytes are writable before it */
+extern size_t message_length(const struct message *message);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* Lists of networks, and who a request came from. See network.c. */
+#ifndef BASE_NETWORK_H
+#define BASE_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+extern bool
+network_list_is_valid(const char *list); /* addresses and address/bits, commas between; may be empty */
+extern bool network_list_has(const char *list, const char *address);
+
+/* The client behind trusted proxies: `out` is the peer, or the last one in `forwarded` that is not itself trusted. */
+extern void network_client(const char *trusted, const char *peer, const char *forwarded, char *out,
+						   size_t size);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* One request on its way from the socket to the database and back. See call.c. */
+#ifndef CHAT_CALL_H
+#define CHAT_CALL_H
+
+#include <jansson.h>
+
+#include "chat/reply.h"
+#include "chat/session.h"
+#include "codec/rpc.h"
+
+struct call;
+
+extern void call_receive(struct session *session, struct reply *reply,
+						 json_t *value);           /* one request object */
+extern void call_advance(struct session *session); /* start what may start */
+extern void call_abandon(struct session *session); /* the session is gone: nobody waits for these any more */
+
+/* End a call that somebody else carried on: login. With them the call is freed and the session advances. */
+extern void call_succeed(struct call *call, const char *result, size_t length);
+extern void call_fail(struct call *call, const struct rpc_error *error);
+
+#endif

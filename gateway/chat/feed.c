@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * feed.c
+ *	  Notifications in, in the order of commits; each event out to all sessions of those it is for.
+ *
+ *	  queue --first--> [read back, when partial] --receivers collected--> walk, a slice a turn --> next
+ *
+ * 1. What the one LISTEN connection brings is one stream; it is worked off one by one, so nobody sees events out of order.
+ * 2. Whom it is for: {"to":…} comes once on the channel of each of these users, and an arrival serves those whose
+ *	  channel it came on. {"chat":…} comes once, for the users whom the roster has in that chat.
+ * 3. The event's text is relayed as it is, unparsed but checked to be one whole object, in one shared buffer.
+ * 4. A walk pushes to at most SLICE sessions a turn, so that calls are answered in between however many hear an event. It
+ *	  holds handles: sessions may go meanwhile.
+ * 5. An event that was too large for a notification says "partial": it is read back, and all later ones wait behind it.
+ *	  When it cannot be read, its receivers get `resync` in its place; when there is no such event any more, nothing.
+ * 6. Overflow: the queue is dropped, what is known of large chats is read again, everybody gets `resync`.
+ * 7. session_ended is for the gateway: the sockets of that login are closed. With a `resync` all logins are looked up: a
+ *	  session_ended may be among what was lost.
+ *
+ * Coming into a large chat and leaving it are told twice: {"chat":…} to those in it, and right behind it {"to":…,"chat":…}
+ * on the channels of those concerned. Who is in the chat, for this event, has had it as one of them; only to the
+ * others the copy is relayed. Then it changes the roster: so the copy of member_left is the last that one who leaves
+ * gets, and who comes in hears all from member_joined on. A chat that has just grown large says so ("large": true) in its
+ * last event on user channels: that one is relayed to all of `to`, and takes them in. The change happens whether a
+ * partial event could be read back or not.
+ *
+ * Called from: chat/hub, chat/large. Calls: chat/hub, chat/large, chat/roster, chat/session, codec/notification, pg/pool.
+ */
+#include "chat/feed.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stats.h"
+#include "chat/alive.h"
+#include "chat/hub.h"
+#include "chat/large.h"
+#include "chat/login.h"
+#include "codec/notification.h"
+#include "codec/rpc.h"
+#include "pg/pool.h"
+
+#define QUEUE_LIMIT 10000 /* notifications waiting */
+#define SLICE       256   /* sessions pushed to in one turn */
+
+/* A notification that waits; without a payload: a resync. */
+struct notice
+{
+	struct list node; /* in queue */
+	char *channel;    /* owned */
+	char *payload;    /* owned */
+};
+
+/* An event on its way to its receivers. */
+struct walk
+{
+	struct message *message; /* owned reference; NULL: none is on its way */
+	uint64_t *sessions;      /* handles of the receivers; owned, kept for the next */
+	size_t size;             /* room in sessions */
+	size_t count;            /* of sessions */
+	size_t at;               /* the next one */
+};
+
+static struct list queue;          /* struct notice; the first one is being read back when `reading` */
+static int queue_length;           /* of queue */
+static struct walk walk;           /* the one under way, or being collected */
+static int slice;                  /* pushes left in this slice */
+static struct timer next_turn;     /* set while the next slice is waited for */
+static bool reading;               /* read_call is under way */
+static struct pg_call read_call;   /* reads back the event of the queue's first notice */
+static char read_ids[2][24];       /* chat_id and id of that event */
+static const char *read_values[2]; /* the same, for read_call */
+static const int text_only[2];     /* lengths and formats of its parameters */
+
+static const struct pg_statement read_event = {"read_event", "SELECT chat.read_event($1::bigint, $2::bigint)",
+											   2};
+
+static const char resync_text[] = "{\"jsonrpc\":\"2.0\",\"method\":\"resync\",\"params\":{}}";
+
+static void advance(void);
+
+static void
+start_slice(struct timer *timer)
+{
+	(void) timer;
+	slice = SLICE;
+	advance();
+}
+
+static void
+collect_session(struct session *session, void *arg)
+{
+	(void) arg;
+	if (walk.count == walk.size)
+	{
+		walk.size = walk.size ? 2 * walk.size : 64;
+		walk.sessions = mem_resize(walk.sessions, walk.size * sizeof *walk.sessions);
+	}
+	walk.sessions[walk.count++] = session_handle(session);
+}
+
+static void
+collect_user(struct roster_user *chats, void *arg)
+{
+	struct hub_user *user = list_entry(chats, struct hub_user, chats);
+	struct list *node;
+	struct list *after;
+
+	list_each(node, after, &user->sessions)
+	{
+		collect_session(list_entry(node, struct session, neighbours), arg);
+	}
+}
+
+/* Send this to whom was collected; it begins when the notice is done with. */
+static void
+start_walk(const char *text, size_t length)
+{
+	walk.at = 0;
+	if (walk.count > 0)
+		walk.message = message_create(text, length);
+}
+
+static void
+walk_on(void)
+{
+	while (walk.at < walk.count && slice > 0)
+	{
+		struct session *session = session_find(walk.sessions[walk.at++]);
+
+		if (session == NULL || session->user_id == 0)
+			continue;
+		slice--;
+		session_push_event(session, walk.message);
+	}
+	if (walk.at == walk.count)
+	{
+		message_release(walk.message);
+		walk.message = NULL;
+		walk.count = 0;
+	}
+	if (slice == 0)
+		timer_set(&next_turn, 1, start_slice);
+}
+
+static void
+end_login(struct hub_user *user, const struct slice *event)
+{
+	struct slice login_id = {NULL, 0};
+	struct list *node;
+	struct list *after;
+
+	json_member(event->text, event->length, "session_id", &login_id);
+	list_each(node, after, &user->sessions)
+	{
+		struct session *session = list_entry(node, struct session, neighbours);
+
+		login_ended(session, notification_number(&login_id));
+		if (session->user_id != 0 && session->login_id == notification_number(&login_id))
+			session_finish(session, SESSION_REVOKED);
+	}
+}
+
+/* What a notification on his own channel means for a user. */
+static void
+tell_user(struct hub_user *user, const struct notification *notification)
+{
+	int64_t since;
+
+	if (notification_is(notification, "session_ended"))
+		end_login(user, &notification->event);
+	else if (notification->chat == 0 || !roster_has(&user->chats, notification->chat, &since))
+		collect_user(&user->chats, NULL);
+	if (notification->chat != 0)
+		large_change(user, notification->chat, notification->id,
+					 notification_is(notification, "member_left"));
+	else if (notification->grown)
+		large_change(user, notification->chat_id, notification->id, false);
+}
+
+/*
+ * `event` is the notification's, or what was read back. Text NULL: there is no such event any more, or, when `lost`,
+ * it could not be had, and its receivers get `resync` in its place.
+ */
+static void
+relay(const char *channel, const struct notification *notification, const struct slice *event, bool lost)
+{
+	struct buf text = {0};
+	struct hub_user *user;
+	size_t at = 0;
+	char id[24];
+
+	if (notification->to.text == NULL)
+		roster_each(notification->chat, notification->id, collect_user, NULL);
+	while (notification_receiver(notification, &at, id, sizeof id))
+	{
+		user = hub_find(id);
+		if (user != NULL && hub_is_on(user, channel))
+			tell_user(user, notification);
+	}
+	if (event->text != NULL && walk.count > 0)
+	{
+		rpc_write_notification(&text, "event", event->text, event->length);
+		start_walk(text.data, text.length);
+	}
+	else if (lost)
+		start_walk(resync_text, sizeof resync_text - 1);
+	else
+		walk.count = 0;
+	buf_free(&text);
+}
+
+static void
+free_notice(struct list *node)
+{
+	struct notice *notice = list_entry(node, struct notice, node);
+
+	list_remove(node);
+	queue_length--;
+	mem_free(notice->channel);
+	mem_free(notice->payload);
+	mem_free(notice);
+}
+
+static void
+on_event_read(struct pg_call *call, enum pg_verdict verdict, const struct pg_result *result)
+{
+	struct notice *notice = list_entry(queue.next, struct notice, node);
+	struct slice event = {NULL, 0};
+	struct notification notification;
+
+	(void) call;
+	reading = false;
+	if (verdict == PG_DONE && result_rows(result) == 1)
+		event.text = result_value(result, 0, 0, &event.length);
+	if (event.text == NULL)
+	{
+		stats_add(STAT_EVENTS_DROPPED, 1);
+		log_write(LEVEL_WARN, "event_not_read", "chat_id=%s id=%s", read_ids[0], read_ids[1]);
+		timer_set(&next_turn, 1, start_slice);
+	}
+	if (notification_read(notice->payload, strlen(notice->payload), &notification))
+		relay(notice->channel, &notification, &event, verdict != PG_DONE);
+	free_notice(queue.next);
+	advance();
+}
+
+static void
+start_reading(const struct notification *notification)
+{
+	snprintf(read_ids[0], sizeof read_ids[0], "%" PRId64, notification->chat_id);
+	snprintf(read_ids[1], sizeof read_ids[1], "%" PRId64, notification->id);
+	read_values[0] = read_ids[0];
+	read_values[1] = read_ids[1];
+	read_call = (struct pg_call){.statement = &read_event,
+								 .values = read_values,
+								 .lengths = text_only,
+								 .formats = text_only,
+								 .lane = LANE_OWN,
+								 .repeatable = true,
+								 .done = on_event_read};
+	reading = true;
+	pool_submit(&read_call);
+}
+
+/* Among what was lost may be the end of a login. */
+static void
+doubt(struct session *session, void *arg)
+{
+	(void) arg;
+	alive_doubt(session);
+	login_doubt(session);
+}
+
+/* The first of the queue: relayed, or at least begun to be read back. */
+static void
+begin(struct notice *notice)
+{
+	struct notification notification;
+
+	if (notice->payload == NULL)
+	{
+		hub_each_session(collect_session, NULL);
+		hub_each_session(doubt, NULL);
+		start_walk(resync_text, sizeof resync_text - 1);
+	}
+	else if (!notification_read(notice->payload, strlen(notice->payload), &notification))
+		log_write(LEVEL_WARN, "notification_malformed", "channel=%s %.200s", notice->channel,
+				  notice->payload);
+	else if (notification.partial)
+	{
+		start_reading(&notification);
+		return;
+	}
+	else
+		relay(notice->channel, &notification, &notification.event, false);
+	free_notice(&notice->node);
+}
+
+static void
+advance(void)
+{
+	while (!reading && next_turn.place == 0)
+	{
+		if (walk.message != NULL)
+			walk_on();
+		else if (!list_empty(&queue))
+			begin(list_entry(queue.next, struct notice, node));
+		else
+			return;
+	}
+}
+
+/* Drop all but the first, which may be under way. */
+static void
+overflow(void)
+{
+	log_write(LEVEL_WARN, "events_dropped", "%d notifications were waiting", queue_length);
+	stats_add(STAT_EVENTS_DROPPED, (unsigned long) queue_length - 1);
+	while (queue_length > 1)
+		free_notice(queue.prev);
+	hub_lose_track();
+}
+
+static void
+enqueue(const char *channel, const char *payload)
+{
+	struct notice *notice = mem_alloc(sizeof *notice);
+
+	notice->channel = channel ? mem_copy(channel) : NULL;
+	notice->payload = payload ? mem_copy(payload) : NULL;
+	list_append(&queue, &notice->node);
+	queue_length++;
+}
+
+void
+feed_take(const char *channel, const char *payload)
+{
+	if (queue_length >= QUEUE_LIMIT)
+		overflow();
+	enqueue(channel, payload);
+	advance();
+}
+
+void
+feed_resync(void)
+{
+	enqueue(NULL, NULL);
+	advance();
+}
+
+void
+feed_open(void)
+{
+	list_init(&queue);
+	slice = SLICE;
+}
+
+void
+feed_close(void)
+{
+	timer_clear(&next_turn);
+	while (!list_empty(&queue))
+		free_notice(queue.next);
+	if (walk.message != NULL)
+		message_release(walk.message);
+	mem_free(walk.sessions);
+	walk = (struct walk){0};
+}

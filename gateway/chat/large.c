@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * large.c
+ *	  Large chats: their channels are heard from the start, and for each user here is known which of them he is in.
+ *
+ * 1. The names of all chat channels are read once, and listened to for good.
+ * 2. Users whose own channel is heard wait to be read: when all chat channels are heard too, one query asks for all that
+ *	  wait; who comes meanwhile goes with the next. A query that fails is repeated after a moment, and logins that cannot
+ *	  wait so long answer 503.
+ * 3. From then on events keep it right: large_change. When one comes while its user is being read, nobody knows
+ *	  which of both is newer: he is read again.
+ * 4. The answer may be newer than what has arrived here. So a place in the roster begins with the event that let the
+ *	  user in: earlier ones were not for him, and of his comings and goings before it nothing is to be done.
+ * 5. After a loss, or a flood, large_resync: `resync` follows when everybody has been read again.
+ *
+ * Which chats there are, who may hear them and when, says SQL alone.
+ *
+ * Called from: chat/hub, chat/feed. Calls: chat/roster, chat/hub (hub_known), chat/feed, pg/pool, pg/listener.
+ */
+#include "chat/large.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "chat/feed.h"
+#include "chat/hub.h"
+#include "chat/roster.h"
+#include "pg/listener.h"
+#include "pg/pool.h"
+
+#define READ_LIMIT  1000 /* users of one query */
+#define RETRY_AFTER 500  /* milliseconds after a query that failed */
+
+static char **names;           /* of all chat channels; owned */
+static int name_count;         /* of names; 0: not read yet */
+static int heard_count;        /* of them that are heard */
+static struct list waiting;    /* struct hub_user by reading: USER_WAITING */
+static struct list asked;      /* the same: USER_ASKED, unless a change came meanwhile */
+static bool busy;              /* `call` is under way */
+static bool resync_due;        /* `resync` is to be sent when nobody waits */
+static struct pg_call call;    /* of either statement */
+static struct buf asked_ids;   /* its parameter */
+static const char *values[1];  /* the same */
+static const int text_only[1]; /* length and format of it */
+static struct timer retry;     /* set after a failure */
+
+static const struct pg_statement list_names = {"list_chat_channels",
+											   "SELECT name FROM chat.list_chat_channels() AS name", 0};
+static const struct pg_statement list_chats = {
+	"list_large_chats", "SELECT user_id, chat_id, joined_id FROM chat.list_large_chats($1::bigint[])", 1};
+
+static void ask(void);
+
+static void
+retry_now(struct timer *timer)
+{
+	(void) timer;
+	ask();
+}
+
+static void
+submit(const struct pg_statement *statement,
+	   void (*done)(struct pg_call *, enum pg_verdict, const struct pg_result *))
+{
+	busy = true;
+	values[0] = buf_text(&asked_ids);
+	call = (struct pg_call){.statement = statement,
+							.values = values,
+							.lengths = text_only,
+							.formats = text_only,
+							.lane = LANE_OWN,
+							.repeatable = true,
+							.done = done};
+	pool_submit(&call);
+}
+
+/* Go on after an answer: at once, or after a pause when there was none. */
+static void
+go_on(const struct pg_call *from, enum pg_verdict verdict)
+{
+	busy = false;
+	if (verdict == PG_DONE)
+	{
+		ask();
+		return;
+	}
+	log_write(LEVEL_WARN, "large_chats_not_read", "%s failed, is tried again", from->statement->name);
+	timer_set(&retry, RETRY_AFTER, retry_now);
+}
+
+static void
+on_names(struct pg_call *from, enum pg_verdict verdict, const struct pg_result *result)
+{
+	int count = verdict == PG_DONE ? result_rows(result) : 0;
+
+	if (count > 0)
+		names = mem_alloc((size_t) count * sizeof *names);
+	for (int i = 0; i < count; i++)
+	{
+		names[i] = mem_copy(result_value(result, i, 0, NULL));
+		listener_add(names[i]);
+	}
+	name_count = count;
+	go_on(from, count > 0 ? PG_DONE : PG_UNAVAILABLE);
+}
+
+static int64_t
+id_value(const struct pg_result *result, int row, int column)
+{
+	return strtoll(result_value(result, row, column, NULL), NULL, 10);
+}
+
+static void
+on_chats(struct pg_call *from, enum pg_verdict verdict, const struct pg_result *result)
+{
+	int count = verdict == PG_DONE ? result_rows(result) : 0;
+	struct list *node;
+
+	for (int i = 0; i < count; i++)
+	{
+		struct hub_user *user = hub_find(result_value(result, i, 0, NULL));
+
+		if (user != NULL && user->state == USER_ASKED)
+			roster_add(&user->chats, id_value(result, i, 1), id_value(result, i, 2));
+	}
+	while ((node = list_shift(&asked)) != NULL)
+	{
+		struct hub_user *user = list_entry(node, struct hub_user, reading);
+
+		if (verdict == PG_DONE)
+			hub_known(user);
+		else
+			large_read(user);
+	}
+	go_on(from, verdict);
+}
+
+static void
+ask_for_users(void)
+{
+	buf_clear(&asked_ids);
+	for (int i = 0; i < READ_LIMIT && !list_empty(&waiting); i++)
+	{
+		struct hub_user *user = list_entry(list_shift(&waiting), struct hub_user, reading);
+
+		user->state = USER_ASKED;
+		list_append(&asked, &user->reading);
+		buf_add_char(&asked_ids, i == 0 ? '{' : ',');
+		buf_add_text(&asked_ids, user->id);
+	}
+	buf_add_char(&asked_ids, '}');
+	submit(&list_chats, on_chats);
+}
+
+/* Do what is to be done next, if it can be done now. */
+static void
+ask(void)
+{
+	if (busy || retry.place != 0)
+		return;
+	if (name_count == 0)
+		submit(&list_names, on_names);
+	else if (heard_count < name_count)
+		return;
+	else if (!list_empty(&waiting))
+		ask_for_users();
+	else if (resync_due)
+	{
+		resync_due = false;
+		feed_resync();
+	}
+}
+
+void
+large_heard(const char *channel)
+{
+	for (int i = 0; i < name_count; i++)
+		heard_count += strcmp(names[i], channel) == 0;
+	ask();
+}
+
+void
+large_unheard(void)
+{
+	heard_count = 0;
+}
+
+void
+large_resync(void)
+{
+	resync_due = true;
+	ask();
+}
+
+void
+large_read(struct hub_user *user)
+{
+	large_forget(user);
+	user->state = USER_WAITING;
+	list_append(&waiting, &user->reading);
+	ask();
+}
+
+void
+large_forget(struct hub_user *user)
+{
+	list_remove(&user->reading);
+	roster_clear(&user->chats);
+	user->state = USER_UNHEARD;
+}
+
+void
+large_change(struct hub_user *user, int64_t chat_id, int64_t event_id, bool leaves)
+{
+	int64_t since;
+
+	if (user->state == USER_ASKED)
+		large_read(user);
+	else if (user->state == USER_KNOWN && !leaves)
+		roster_add(&user->chats, chat_id, event_id);
+	else if (user->state == USER_KNOWN && roster_has(&user->chats, chat_id, &since) && event_id > since)
+		roster_remove(&user->chats, chat_id);
+}
+
+void
+large_open(void)
+{
+	list_init(&waiting);
+	list_init(&asked);
+	roster_open();
+	ask();
+}
+
+void
+large_close(void)
+{
+	timer_clear(&retry);
+	for (int i = 0; i < name_count; i++)
+		mem_free(names[i]);
+	mem_free(names);
+	buf_free(&asked_ids);
+	roster_close();
+}

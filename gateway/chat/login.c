@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * login.c
+ *	  From a token to a session that hears its user's events: authenticate, the second half of log_in, the bearer
+ *	  token of an upgrade.
+ *
+ *	  CHECKING --open_session: user, login, channel--> JOINING --hub: login_heard--> CONFIRMING --alive--> done
+ *	     \__ refused: error, or close 4001 for a bearer     \__ not in time: 503           \__ ended: 401, 4003
+ *
+ * The answer leaves only when the user's channel is heard and his large chats are known: whatever happens after the
+ * answer is pushed. What happened to
+ * the login itself before that was heard by nobody, so the database is asked once more whether it is still alive.
+ * While a login is pending the session's other calls wait.
+ *
+ * A socket that is logged in may authenticate again as the same user (a refreshed or another login of theirs); as
+ * another user it is refused, since calls and events of two people would mix.
+ *
+ * A login outlives its session while the database has its call; it then ends unheard.
+ *
+ * Called from: chat/call, chat/session, chat/hub. Calls: pg/pool, chat/hub, chat/fault, codec/value.
+ */
+#include "chat/login.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "chat/alive.h"
+#include "chat/call.h"
+#include "chat/fault.h"
+#include "chat/hub.h"
+#include "codec/json.h"
+#include "codec/value.h"
+#include "pg/pool.h"
+
+#define LISTEN_LIMIT   5000 /* milliseconds until all that is for the user must be heard */
+#define REFUSALS_LIMIT 5    /* tokens that were no good, and the socket is closed */
+
+struct login
+{
+	struct pg_call pg;     /* open_session, then list_live_sessions */
+	uint64_t session;      /* handle of whose it is */
+	struct call *call;     /* to be answered; NULL: a bearer's */
+	char *token;           /* owned; gone as soon as it was checked */
+	char address[64];      /* the client's */
+	const char *values[2]; /* for pg: token, address */
+	struct buf answer;     /* what the call gets */
+	int64_t user_id;       /* from open_session */
+	int64_t login_id;      /* from open_session */
+	struct timer timer;    /* set while JOINING */
+	char ids[32];          /* parameter of the second pg: the login's id */
+	bool ended;            /* while CONFIRMING: it was heard to end */
+	bool doubted;          /* while CONFIRMING: its end may have been missed, ask again */
+};
+
+enum
+{
+	COLUMN_USER,
+	COLUMN_LOGIN,
+	COLUMN_EXPIRES,
+	COLUMN_CHANNEL
+};
+
+static const struct pg_statement open_session = {"open_session",
+												 "SELECT user_id, session_id, expires_at, channel FROM "
+												 "chat.open_session(token => $1::text, actor_address => "
+												 "$2::inet)",
+												 2};
+static const int text_only[2]; /* lengths and formats of its parameters */
+
+static void
+login_free(struct login *login)
+{
+	timer_clear(&login->timer);
+	mem_free(login->token);
+	buf_free(&login->answer);
+	mem_free(login);
+}
+
+/* The login is over; the session, if it is still there, is free for the next one. */
+static struct session *
+detach(struct login *login)
+{
+	struct session *session = session_find(login->session);
+
+	if (session != NULL)
+	{
+		session->login = NULL;
+		session->login_pending = false;
+	}
+	return session;
+}
+
+static void
+fail(struct login *login, const struct rpc_error *error)
+{
+	struct session *session = detach(login);
+
+	if (session != NULL && session->user_id == 0)
+		hub_leave(session);
+	if (session != NULL && error->code == 401 && ++session->refused_tokens >= REFUSALS_LIMIT)
+		session_finish(session, SESSION_BAD_TOKEN);
+	if (login->call != NULL)
+		call_fail(login->call, error);
+	else if (session != NULL)
+		session_close(session,
+					  error->code == 503 || error->code == 500 ? SESSION_UNAVAILABLE : SESSION_BAD_TOKEN);
+	login_free(login);
+}
+
+/* It ended before it was answered. A socket that has a login already keeps that one. */
+static void
+refuse_ended(struct login *login)
+{
+	struct rpc_error error = fault_session_ended();
+	struct session *session = session_find(login->session);
+
+	if (session->user_id == 0 && login->call != NULL)
+		session_finish(session, SESSION_REVOKED);
+	else if (session->user_id == 0)
+		session_close(session, SESSION_REVOKED);
+	fail(login, &error);
+}
+
+static void
+succeed(struct login *login, int64_t left)
+{
+	struct session *session = detach(login);
+
+	session->user_id = login->user_id;
+	session->login_id = login->login_id;
+	alive_until(session, left);
+	if (!session->ending)
+		timer_clear(&session->timer);
+	log_write(LEVEL_DEBUG, "logged_in", "user=%lld address=%s", (long long) session->user_id,
+			  session->address);
+	if (login->call != NULL)
+		call_succeed(login->call, login->answer.data, login->answer.length);
+	else
+		session_advance(session);
+	login_free(login);
+}
+
+static void
+listen_is_late(struct timer *timer)
+{
+	struct rpc_error error = fault_unavailable();
+
+	fail(list_entry(timer, struct login, timer), &error);
+}
+
+static void on_confirmed(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *result);
+
+/* From now on its end would be heard: has it come before? */
+static void
+confirm(struct login *login)
+{
+	timer_clear(&login->timer);
+	login->doubted = false;
+	snprintf(login->ids, sizeof login->ids, "{%lld}", (long long) login->login_id);
+	login->values[0] = login->ids;
+	login->pg = (struct pg_call){.statement = &alive_statement,
+								 .values = login->values,
+								 .lengths = text_only,
+								 .formats = text_only,
+								 .lane = LANE_OWN,
+								 .repeatable = true,
+								 .done = on_confirmed};
+	pool_submit(&login->pg);
+}
+
+static void
+on_confirmed(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *result)
+{
+	struct login *login = list_entry(pg, struct login, pg);
+	struct session *session = session_find(login->session);
+	struct rpc_error error = fault_unavailable();
+
+	if (verdict == PG_FAILED)
+		error = fault_from_database(verdict, result, "list_live_sessions");
+	if (verdict != PG_DONE || session == NULL)
+		fail(login, &error);
+	else if (login->ended || result_rows(result) != 1)
+		refuse_ended(login);
+	else if (login->doubted)
+		confirm(login);
+	else
+		succeed(login, strtoll(result_value(result, 0, 1, NULL), NULL, 10));
+}
+
+void
+login_heard(struct session *session)
+{
+	if (session->login != NULL && session->login->timer.place != 0)
+		confirm(session->login);
+}
+
+void
+login_ended(struct session *session, int64_t login_id)
+{
+	if (session->login != NULL && session->login->login_id == login_id)
+		session->login->ended = true;
+}
+
+void
+login_doubt(struct session *session)
+{
+	if (session->login != NULL)
+		session->login->doubted = true;
+}
+
+static void
+write_answer(struct login *login, const struct pg_result *result)
+{
+	static const char *const names[] = {"{\"user_id\":", ",\"session_id\":", ",\"expires_at\":"};
+	static const enum value_kind kinds[] = {VALUE_BIGINT, VALUE_BIGINT, VALUE_TIMESTAMP};
+
+	for (int i = COLUMN_USER; i <= COLUMN_EXPIRES; i++)
+	{
+		size_t length;
+		const char *text = result_value(result, 0, i, &length);
+
+		buf_add_text(&login->answer, names[i]);
+		if (text == NULL)
+			buf_add_text(&login->answer, "null");
+		else
+			value_decode((struct value_type){kinds[i], false}, text, length, &login->answer);
+	}
+	buf_add_char(&login->answer, '}');
+}
+
+static int64_t
+id_value(const struct pg_result *result, int column)
+{
+	const char *text = result_value(result, 0, column, NULL);
+
+	return text ? strtoll(text, NULL, 10) : 0;
+}
+
+/* The token is good: join the user's sessions, unless the socket is among them already. */
+static void
+join(struct login *login, struct session *session, const char *channel)
+{
+	struct rpc_error error = fault_already_authenticated();
+
+	if (session->user_id != 0 && session->user_id != login->user_id)
+		fail(login, &error);
+	else if (session->user_id != 0 || hub_join(session, login->user_id, channel))
+		confirm(login);
+	else
+		timer_set(&login->timer, LISTEN_LIMIT, listen_is_late);
+}
+
+static void
+on_checked(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *result)
+{
+	struct login *login = list_entry(pg, struct login, pg);
+	struct session *session = session_find(login->session);
+	struct rpc_error error = fault_internal();
+	const char *channel;
+
+	if (verdict == PG_UNKNOWN)
+		verdict = PG_UNAVAILABLE; /* it is as good as never asked */
+	if (verdict != PG_DONE)
+	{
+		error = fault_from_database(verdict, result, "open_session");
+		fail(login, &error);
+		return;
+	}
+	channel = result_rows(result) == 1 ? result_value(result, 0, COLUMN_CHANNEL, NULL) : NULL;
+	if (channel == NULL || session == NULL)
+	{
+		fail(login, &error);
+		return;
+	}
+	login->user_id = id_value(result, COLUMN_USER);
+	login->login_id = id_value(result, COLUMN_LOGIN);
+	if (login->answer.length == 0)
+		write_answer(login, result);
+	join(login, session, channel);
+}
+
+void
+login_with_token(struct session *session, const char *token, struct call *call, const struct buf *answer)
+{
+	struct login *login = mem_alloc(sizeof *login);
+
+	login->session = session_handle(session);
+	login->call = call;
+	login->token = mem_copy(token);
+	memcpy(login->address, session->address, sizeof login->address);
+	if (answer != NULL)
+		buf_add(&login->answer, answer->data, answer->length);
+	login->values[0] = login->token;
+	login->values[1] = login->address[0] != '\0' ? login->address : NULL;
+	login->pg = (struct pg_call){.statement = &open_session,
+								 .values = login->values,
+								 .lengths = text_only,
+								 .formats = text_only,
+								 .lane = LANE_OWN,
+								 .repeatable = true,
+								 .done = on_checked};
+	session->login = login;
+	session->login_pending = true;
+	pool_submit(&login->pg);
+}
+
+void
+login_with_bearer(struct session *session, const char *token)
+{
+	login_with_token(session, token, NULL, NULL);
+}
+
+void
+login_abandon(struct session *session)
+{
+	struct login *login = session->login;
+	struct rpc_error error = fault_unavailable();
+
+	session->login = NULL;
+	if (login != NULL && login->timer.place != 0)
+		fail(login, &error);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* Which of this worker's users are in which large chat. See roster.c. */
+#ifndef CHAT_ROSTER_H
+#define CHAT_ROSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+/* A user's part in it; lies inside the user. */
+struct roster_user
+{
+	struct list places; /* struct place: the chats that he is in */
+};
+
+typedef void (*roster_visit_fn)(struct roster_user *user, void *arg);
+
+extern void roster_open(void);
+extern void roster_close(void); /* when every user has been cleared */
+extern void roster_init(struct roster_user *user);
+
+/* Since which event he is in the chat. Again: stays as it was. */
+extern void roster_add(struct roster_user *user, int64_t chat_id, int64_t since);
+extern void roster_remove(struct roster_user *user, int64_t chat_id); /* harmless when he is not in it */
+extern void roster_clear(struct roster_user *user);                   /* out of all chats */
+extern bool roster_has(const struct roster_user *user, int64_t chat_id, int64_t *since);
+
+/* Everybody who was in the chat at this event already; 0: everybody. The visitor changes nothing here. */
+extern void roster_each(int64_t chat_id, int64_t event_id, roster_visit_fn visit, void *arg);
+
+#endif

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * json.c
+ *	  JSON in and out: jansson behind a depth check, a writer of our own, and a scanner that finds one member.
+ *
+ * Reading refuses what PostgreSQL could not store or what two parsers could read differently: duplicate names,
+ * U+0000, lone surrogates, bad UTF-8, integers beyond 64 bits, reals beyond a double, more than JSON_DEPTH_LIMIT
+ * levels, anything behind the value. Depth is counted before jansson sees the text: its parser is recursive.
+ *
+ * The scanner serves notifications: an event is relayed as the text that arrived, so it must be known to be one
+ * whole JSON object, and no more is needed from it than two or three members.
+ *
+ * Called from: codec/rpc, codec/value, chat/. Calls: jansson, base/buf.
+ */
+#include "codec/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The deepest nesting in the text; brackets inside strings don't count. */
+static bool
+too_deep(const char *text, size_t length)
+{
+	int depth = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < length; i++)
+	{
+		char c = text[i];
+
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted && (c == '[' || c == '{') && ++depth > JSON_DEPTH_LIMIT)
+			return true;
+		else if (!quoted && (c == ']' || c == '}'))
+			depth--;
+	}
+	return false;
+}
+
+/* jansson's codes in words of ours, for the hint of the answer. */
+static const char *
+error_words(enum json_error_code code)
+{
+	switch (code)
+	{
+		case json_error_invalid_utf8:
+			return "the text is not UTF-8";
+		case json_error_null_character:
+		case json_error_null_byte_in_key:
+			return "\\u0000 cannot be stored";
+		case json_error_duplicate_key:
+			return "an object has the same member twice";
+		case json_error_numeric_overflow:
+			return "a number is beyond 64 bits; send it as a string";
+		case json_error_end_of_input_expected:
+			return "there is something behind the value";
+		case json_error_premature_end_of_input:
+			return "the text ends too early";
+		default:
+			return "malformed JSON";
+	}
+}
+
+json_t *
+json_read(const char *text, size_t length, const char **why)
+{
+	json_error_t error;
+	json_t *value;
+
+	if (too_deep(text, length))
+	{
+		*why = "more than 32 levels of nesting";
+		return NULL;
+	}
+	value = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	if (value == NULL)
+		*why = error_words(json_error_code(&error));
+	return value;
+}
+
+void
+json_write_string(struct buf *out, const char *text, size_t length)
+{
+	static const char letters[] = "btn\0fr"; /* of the escapes for 8, 9, 10, 12, 13 */
+	size_t from = 0;
+
+	buf_add_char(out, '"');
+	for (size_t i = 0; i < length; i++)
+	{
+		unsigned char c = (unsigned char) text[i];
+
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		buf_add(out, text + from, i - from);
+		from = i + 1;
+		if (c >= 0x20)
+			buf_format(out, "\\%c", c);
+		else if (c >= 8 && c <= 13 && letters[c - 8] != '\0')
+			buf_format(out, "\\%c", letters[c - 8]);
+		else
+			buf_format(out, "\\u%04x", c);
+	}
+	buf_add(out, text + from, length - from);
+	buf_add_char(out, '"');
+}
+
+static void
+write_real(struct buf *out, double value)
+{
+	char text[40];
+
+	for (int digits = 15; digits <= 17; digits++)
+	{
+		snprintf(text, sizeof text, "%.*g", digits, value);
+		if (strtod(text, NULL) == value)
+			break;
+	}
+	buf_add_text(out, text);
+	if (strpbrk(text, ".e") == NULL)
+		buf_add_text(out, ".0");
+}
+
+static void
+write_array(struct buf *out, const json_t *array)
+{
+	buf_add_char(out, '[');
+	for (size_t i = 0; i < json_array_size(array); i++)
+	{
+		if (i > 0)
+			buf_add_char(out, ',');
+		json_write(out, json_array_get(array, i));
+	}
+	buf_add_char(out, ']');
+}
+
+static void
+write_object(struct buf *out, const json_t *object)
+{
+	const char *name;
+	json_t *value;
+	bool first = true;
+
+	buf_add_char(out, '{');
+	json_object_foreach((json_t *) object, name, value)
+	{
+		if (!first)
+			buf_add_char(out, ',');
+		first = false;
+		json_write_string(out, name, strlen(name));
+		buf_add_char(out, ':');
+		json_write(out, value);
+	}
+	buf_add_char(out, '}');
+}
+
+void
+json_write(struct buf *out, const json_t *value)
+{
+	switch (json_typeof(value))
+	{
+		case JSON_OBJECT:
+			write_object(out, value);
+			break;
+		case JSON_ARRAY:
+			write_array(out, value);
+			break;
+		case JSON_STRING:
+			json_write_string(out, json_string_value(value), json_string_length(value));
+			break;
+		case JSON_INTEGER:
+			buf_format(out, "%lld", (long long) json_integer_value(value));
+			break;
+		case JSON_REAL:
+			write_real(out, json_real_value(value));
+			break;
+		case JSON_TRUE:
+			buf_add_text(out, "true");
+			break;
+		case JSON_FALSE:
+			buf_add_text(out, "false");
+			break;
+		case JSON_NULL:
+			buf_add_text(out, "null");
+			break;
+	}
+}
+
+struct scan
+{
+	const char *at;  /* next byte */
+	const char *end; /* behind the last byte */
+	int depth;       /* levels open */
+};
+
+static bool scan_value(struct scan *scan);
+
+static void
+scan_space(struct scan *scan)
+{
+	while (scan->at < scan->end && memchr(" \t\r\n", *scan->at, 4) != NULL)
+		scan->at++;
+}
+
+static bool
+scan_char(struct scan *scan, char c)
+{
+	if (scan->at == scan->end || *scan->at != c)
+		return false;
+	scan->at++;
+	return true;
+}
+
+static bool
+scan_escape(struct scan *scan)
+{
+	char c = scan->at < scan->end ? *scan->at++ : '\0';
+
+	if (c != 'u')
+		return c != '\0' && strchr("\"\\/bfnrt", c) != NULL;
+	for (int i = 0; i < 4; i++)
+	{
+		if (scan->at == scan->end || memchr("0123456789abcdefABCDEF", *scan->at++, 22) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool
+scan_string(struct scan *scan)
+{
+	if (!scan_char(scan, '"'))
+		return false;
+	while (scan->at < scan->end)
+	{
+		unsigned char c = (unsigned char) *scan->at++;
+
+		if (c == '"')
+			return true;
+		if (c < 0x20 || (c == '\\' && !scan_escape(scan)))
+			return false;
+	}
+	return false;
+}
+
+static bool
+scan_digits(struct scan *scan)
+{
+	const char *from = scan->at;
+
+	while (scan->at < scan->end && *scan->at >= '0' && *scan->at <= '9')
+		scan->at++;
+	return scan->at > from;
+}
+
+static bool
+scan_number(struct scan *scan)
+{
+	scan_char(scan, '-');
+	if (!scan_char(scan, '0') && !scan_digits(scan))
+		return false;
+	if (scan_char(scan, '.') && !scan_digits(scan))
+		return false;
+	if (scan_char(scan, 'e') || scan_char(scan, 'E'))
+	{
+		if (!scan_char(scan, '-'))
+			scan_char(scan, '+');
+		return scan_digits(scan);
+	}
+	return true;
+}
+
+static bool
+scan_word(struct scan *scan, const char *word)
+{
+	size_t length = strlen(word);
+
+	if ((size_t) (scan->end - scan->at) < length || memcmp(scan->at, word, length) != 0)
+		return false;
+	scan->at += length;
+	return true;
+}
+
+/* `"name": value`; the name's quotes are part of the slice. */
+static bool
+scan_pair(struct scan *scan, struct slice *name, struct slice *value)
+{
+	scan_space(scan);
+	name->text = scan->at;
+	if (!scan_string(scan))
+		return false;
+	name->length = (size_t) (scan->at - name->text);
+	scan_space(scan);
+	if (!scan_char(scan, ':'))
+		return false;
+	scan_space(scan);
+	value->text = scan->at;
+	if (!scan_value(scan))
+		return false;
+	value->length = (size_t) (scan->at - value->text);
+	return true;
+}
+
+/* Members or elements up to the closing bracket; the opening one has been read. */
+static bool
+scan_nest(struct scan *scan, char close)
+{
+	struct slice name;
+	struct slice value;
+	bool good;
+
+	if (++scan->depth > 4 * JSON_DEPTH_LIMIT)
+		return false;
+	scan_space(scan);
+	if (!scan_char(scan, close))
+	{
+		do
+		{
+			good = close == '}' ? scan_pair(scan, &name, &value) : scan_value(scan);
+			scan_space(scan);
+		} while (good && scan_char(scan, ','));
+		if (!good || !scan_char(scan, close))
+			return false;
+	}
+	scan->depth--;
+	return true;
+}
+
+static bool
+scan_value(struct scan *scan)
+{
+	scan_space(scan);
+	if (scan->at == scan->end)
+		return false;
+	switch (*scan->at)
+	{
+		case '{':
+			scan->at++;
+			return scan_nest(scan, '}');
+		case '[':
+			scan->at++;
+			return scan_nest(scan, ']');
+		case '"':
+			return scan_string(scan);
+		case 't':
+			return scan_word(scan, "true");
+		case 'f':
+			return scan_word(scan, "false");
+		case 'n':
+			return scan_word(scan, "null");
+		default:
+			return scan_number(scan);
+	}
+}
+
+/* Which of the names a pair has, or -1. */
+static int
+name_at(const struct slice *name, const char *const *names, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (name->length == strlen(names[i]) + 2 && memcmp(name->text + 1, names[i], name->length - 2) == 0)
+			return i;
+	}
+	return -1;
+}
+
+bool
+json_members(const char *text, size_t length, const char *const *names, struct slice *values, int count)
+{
+	struct scan scan = {text, text + length, 0};
+	struct slice name;
+	struct slice value;
+
+	memset(values, 0, (size_t) count * sizeof *values);
+	scan_space(&scan);
+	if (!scan_char(&scan, '{'))
+		return false;
+	do
+	{
+		int at;
+
+		if (!scan_pair(&scan, &name, &value))
+			return false;
+		at = name_at(&name, names, count);
+		if (at >= 0 && values[at].text == NULL)
+			values[at] = value;
+		scan_space(&scan);
+	} while (scan_char(&scan, ','));
+	if (!scan_char(&scan, '}'))
+		return false;
+	scan_space(&scan);
+	return scan.at == scan.end;
+}
+
+bool
+json_member(const char *text, size_t length, const char *name, struct slice *value)
+{
+	struct slice found;
+
+	if (!json_members(text, length, &name, &found, 1) || found.text == NULL)
+		return false;
+	*value = found;
+	return true;
+}

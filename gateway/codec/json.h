@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* JSON in and out. See json.c. */
+#ifndef CODEC_JSON_H
+#define CODEC_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "base/buf.h"
+
+#define JSON_DEPTH_LIMIT 32 /* nested arrays and objects a client may send */
+
+/* A piece of JSON text inside somebody else's. */
+struct slice
+{
+	const char *text; /* borrowed */
+	size_t length;    /* bytes */
+};
+
+/*
+ * Read one JSON value from hostile text. NULL: *why says in a few words what is wrong with it (static text).
+ * The caller owns the value (json_decref).
+ */
+extern json_t *json_read(const char *text, size_t length, const char **why);
+
+/* Append a value, or a string with its quotes. Reals are written as short as they read back the same. */
+extern void json_write(struct buf *out, const json_t *value);
+extern void json_write_string(struct buf *out, const char *text, size_t length);
+
+/*
+ * Find members of the object that the text is, without parsing the rest; what is not there gets text NULL. False when
+ * the text is not exactly one well-formed object with at least one member. Names with escapes are not recognised.
+ */
+extern bool json_members(const char *text, size_t length, const char *const *names, struct slice *values,
+						 int count);
+
+/* The same for one member; false, and *value as it was, also when it is not there. */
+extern bool json_member(const char *text, size_t length, const char *name, struct slice *value);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* What a NOTIFY says. See notification.c. */
+#ifndef CODEC_NOTIFICATION_H
+#define CODEC_NOTIFICATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codec/json.h"
+
+/* All slices lie in the payload. */
+struct notification
+{
+	struct slice to;    /* the array of user ids; text NULL: for all of the chat */
+	int64_t chat;       /* the large chat it is for, or that those in `to` come into or leave; 0: none */
+	struct slice event; /* the object to relay */
+	struct slice type;  /* of the event, without quotes */
+	int64_t chat_id;    /* of the event; 0: none */
+	int64_t id;         /* of the event; 0: it is not a durable one */
+	bool partial;       /* the event is to be read back by chat_id and id */
+	bool grown;         /* the chat has just become large */
+};
+
+/* False: it is none. */
+extern bool notification_read(const char *payload, size_t length, struct notification *notification);
+extern bool notification_is(const struct notification *notification, const char *type);
+
+/* The next id in `to`, decimal; *at is 0 at first. False: there is none any more. */
+extern bool notification_receiver(const struct notification *notification, size_t *at, char *id, size_t size);
+
+/* What an int8 member is, with or without quotes; 0 when it is not there. */
+extern int64_t notification_number(const struct slice *value);
+
+#endif

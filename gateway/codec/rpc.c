@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * rpc.c
+ *	  JSON-RPC 2.0: one request object in, answers and notifications out, as text.
+ *
+ * An id is kept as the JSON text it came in, so it goes back exactly: a string, a number or null. A request that
+ * has none is a notification. Parameters go by name: an array of them is refused with a hint.
+ *
+ * Called from: chat/session (in), chat/reply (out), chat/hub (notifications). Calls: codec/json.
+ */
+#include "codec/rpc.h"
+
+#include <string.h>
+
+#include "codec/json.h"
+
+static const char *
+id_text(struct arena *arena, const json_t *id)
+{
+	struct buf text = {0};
+	const char *copy;
+
+	json_write(&text, id);
+	copy = arena_copy(arena, text.data, text.length);
+	buf_free(&text);
+	return copy;
+}
+
+static bool
+refuse(struct rpc_request *request, struct rpc_error *error, int code, const char *reason, const char *hint)
+{
+	if (request->id == NULL && code == RPC_INVALID_REQUEST)
+		request->id = "null";
+	*error = (struct rpc_error){.code = code, .reason = reason, .hint = hint};
+	error->message = code == RPC_INVALID_PARAMS ? "invalid params" : "invalid request";
+	return false;
+}
+
+bool
+rpc_read(const json_t *value, struct arena *arena, struct rpc_request *request, struct rpc_error *error)
+{
+	const json_t *id = json_object_get(value, "id");
+	const json_t *method = json_object_get(value, "method");
+	const char *version = json_string_value(json_object_get(value, "jsonrpc"));
+
+	*request = (struct rpc_request){0};
+	if (!json_is_object(value))
+		return refuse(request, error, RPC_INVALID_REQUEST, "invalid_request", "a request is an object");
+	if (id != NULL && !json_is_string(id) && !json_is_number(id) && !json_is_null(id))
+		return refuse(request, error, RPC_INVALID_REQUEST, "invalid_request",
+					  "id is a string, a number or null");
+	if (id != NULL)
+		request->id = id_text(arena, id);
+	if (version == NULL || strcmp(version, "2.0") != 0)
+		return refuse(request, error, RPC_INVALID_REQUEST, "invalid_request", "jsonrpc is \"2.0\"");
+	if (!json_is_string(method))
+		return refuse(request, error, RPC_INVALID_REQUEST, "invalid_request", "method is a string");
+	request->method = json_string_value(method);
+	request->params = json_object_get(value, "params");
+	if (request->params != NULL && json_is_array(request->params))
+		return refuse(request, error, RPC_INVALID_PARAMS, "invalid_params",
+					  "params is an object, parameters go by name");
+	if (request->params != NULL && !json_is_object(request->params))
+		return refuse(request, error, RPC_INVALID_REQUEST, "invalid_request", "params is an object");
+	return true;
+}
+
+void
+rpc_write_result(struct buf *out, const char *id, const char *result, size_t length)
+{
+	buf_add_text(out, "{\"jsonrpc\":\"2.0\",\"id\":");
+	buf_add_text(out, id);
+	buf_add_text(out, ",\"result\":");
+	buf_add(out, result, length);
+	buf_add_char(out, '}');
+}
+
+static void
+write_member(struct buf *out, const char *name, const char *text)
+{
+	if (text == NULL)
+		return;
+	if (out->data[out->length - 1] != '{')
+		buf_add_char(out, ',');
+	buf_format(out, "\"%s\":", name);
+	json_write_string(out, text, strlen(text));
+}
+
+void
+rpc_write_error(struct buf *out, const char *id, const struct rpc_error *error)
+{
+	buf_add_text(out, "{\"jsonrpc\":\"2.0\",\"id\":");
+	buf_add_text(out, id);
+	buf_format(out, ",\"error\":{\"code\":%d", error->code);
+	write_member(out, "message", error->message ? error->message : error->reason);
+	buf_add_text(out, ",\"data\":{");
+	write_member(out, "reason", error->reason);
+	write_member(out, "sqlstate", error->sqlstate);
+	write_member(out, "hint", error->hint);
+	write_member(out, "parameter", error->parameter);
+	if (error->retry_after > 0)
+		buf_format(out, ",\"retry_after_ms\":%lld", error->retry_after);
+	buf_add_text(out, "}}}");
+}
+
+void
+rpc_write_notification(struct buf *out, const char *method, const char *params, size_t length)
+{
+	buf_format(out, "{\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":", method);
+	buf_add(out, params, length);
+	buf_add_char(out, '}');
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* Listening sockets. See listen.c. */
+#ifndef NET_LISTEN_H
+#define NET_LISTEN_H
+
+/* Open one on "address:port" with SO_REUSEPORT. -1: said why on standard error. */
+extern int listen_open(const char *where);
+
+#endif

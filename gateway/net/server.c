@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * server.c
+ *	  The worker's side of the network: accepts sockets and hands them to libwebsockets, a guest on our loop.
+ *
+ * 1. The parent's listening socket is watched by the loop. Each wakeup accepts at most ACCEPT_BURST, sets what the
+ *	  library would set only on sockets of its own, and adopts them into the one vhost.
+ * 2. The library's callbacks are passed on, one call an arm: http.c before the upgrade, ws.c from it on. CLOSED may
+ *	  come without ESTABLISHED: for upgrades that were refused.
+ * 3. Out of descriptors: a spare one is given up, the client is accepted with it and sent away, the spare is opened
+ *	  again. So the listening socket never keeps the loop awake over a client that it cannot take.
+ *
+ * Compression, HTTP/2 and every Upgrade but websocket are off: see the options and ws_confirm. One protocol serves
+ * chat.v1 and clients that ask for none; a client that asks only for others is refused by the library.
+ *
+ * Called from: main.c. Calls: net/ws, net/http, libwebsockets, libuv.
+ */
+#include "net/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libwebsockets.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/config.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stats.h"
+#include "io/loop.h"
+#include "io/timer.h"
+#include "net/http.h"
+#include "net/ws.h"
+
+#define ACCEPT_BURST    64    /* sockets accepted per wakeup */
+#define RX_BUFFER       2048  /* bytes per socket; a longer frame comes in pieces */
+#define HEADER_LIMIT    16384 /* bytes of request line and headers together */
+#define HEADER_TIMEOUT  4     /* seconds for the headers to arrive */
+#define HANDSHAKES      256   /* sockets with headers being read at a time */
+#define SEND_GRACE      5000  /* milliseconds beyond slow_timeout that unacknowledged data may wait */
+#define SPARE_FDS       1000  /* descriptors beyond one per socket */
+#define ACCEPT_PAUSE    100   /* milliseconds without accepting when not even the spare descriptor is left */
+#define SPARE_LOG_PAUSE 1000  /* milliseconds between lines about clients refused for want of descriptors */
+
+static struct lws_context *context; /* from server_open to server_close */
+static struct lws_vhost *vhost;     /* its only one */
+static uv_poll_t accepter;          /* watches listener */
+static int listener_fd = -1;        /* the parent's, ours to read; -1: not accepting */
+static int spare_fd = -1;           /* given up to refuse a client when descriptors run out */
+static struct timer accept_timer;   /* set while accepting pauses */
+static uint64_t spare_logged;       /* loop_now() of the last line about that */
+static int socket_count;            /* sockets adopted and not yet gone */
+
+static int
+callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t length)
+{
+	struct peer *peer = user;
+
+	switch (reason)
+	{
+		case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+			return ws_confirm(wsi, in);
+		case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+			return ws_filter(wsi, peer);
+		case LWS_CALLBACK_ESTABLISHED:
+			return ws_established(wsi, peer);
+		case LWS_CALLBACK_RECEIVE:
+			return ws_received(peer, in, length);
+		case LWS_CALLBACK_SERVER_WRITEABLE:
+			return ws_writeable(peer);
+		case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+			return ws_peer_closing(peer);
+		case LWS_CALLBACK_CLOSED:
+			ws_closed(peer);
+			return 0;
+		case LWS_CALLBACK_HTTP:
+			return http_request(wsi, peer);
+		case LWS_CALLBACK_HTTP_WRITEABLE:
+			return http_writeable(wsi, peer);
+		case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
+		case LWS_CALLBACK_CLOSED_HTTP:
+			if (peer != NULL)
+				http_closed(peer);
+			return 0;
+		case LWS_CALLBACK_WSI_DESTROY:
+			socket_count--;
+			return 0;
+		default:
+			return 0;
+	}
+}
+
+static const struct lws_protocols protocols[] = {
+	{"chat.v1", callback, sizeof(struct peer), RX_BUFFER, 0, NULL, 0},
+	{NULL, NULL, 0, 0, 0, NULL, 0},
+};
+
+static void
+on_lws_log(int level, const char *line)
+{
+	log_write(level == LLL_ERR ? LEVEL_WARN : LEVEL_DEBUG, "lws", "%.*s", (int) strcspn(line, "\n"), line);
+}
+
+static void
+set_options(int fd)
+{
+	int on = 1;
+	int timeout = config.slow_timeout + SEND_GRACE;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+}
+
+static void
+take(int fd)
+{
+	stats_add(STAT_SOCKETS_ACCEPTED, 1);
+	set_options(fd);
+	socket_count++;
+	if (lws_adopt_descriptor_vhost(vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
+								   (lws_sock_file_fd_type){.sockfd = fd}, NULL, NULL) == NULL)
+		stats_add(STAT_SOCKETS_REFUSED, 1); /* the library has closed it */
+}
+
+static void
+refuse(int fd)
+{
+	stats_add(STAT_SOCKETS_REFUSED, 1);
+	close(fd);
+}
+
+static void on_acceptable(uv_poll_t *handle, int status, int events);
+
+static void
+accept_again(struct timer *timer)
+{
+	(void) timer;
+	if (listener_fd < 0)
+		return;
+	if (spare_fd < 0)
+		spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	uv_poll_start(&accepter, UV_READABLE, on_acceptable);
+}
+
+/* Not even the spare one could be had again: clients wait in the queue, and the loop must not spin over them. */
+static void
+pause_accepting(void)
+{
+	uv_poll_stop(&accepter);
+	timer_set(&accept_timer, ACCEPT_PAUSE, accept_again);
+}
+
+/* No descriptor is left: send one client away with the spare one. */
+static void
+refuse_with_spare(void)
+{
+	int fd;
+
+	if (spare_fd >= 0)
+		close(spare_fd);
+	fd = accept4(listener_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		refuse(fd);
+	spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (spare_fd < 0)
+		pause_accepting();
+	if (loop_now() < spare_logged + SPARE_LOG_PAUSE)
+		return;
+	spare_logged = loop_now();
+	log_write(LEVEL_WARN, "out_of_descriptors", "clients are refused");
+}
+
+/* Accept what waits, at most so many. */
+static void
+accept_some(int limit)
+{
+	while (limit-- > 0)
+	{
+		int fd = accept4(listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0 && socket_count < config.max_sockets)
+			take(fd);
+		else if (fd >= 0)
+			refuse(fd);
+		else if (errno == EMFILE || errno == ENFILE)
+		{
+			refuse_with_spare();
+			if (spare_fd < 0)
+				return;
+		}
+		else if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+static void
+on_acceptable(uv_poll_t *handle, int status, int events)
+{
+	(void) handle;
+	(void) events;
+	if (status == 0)
+		accept_some(ACCEPT_BURST);
+}
+
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	rlim_t wanted = (rlim_t) config.max_sockets + SPARE_FDS;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static bool
+create_context(void)
+{
+	static lws_retry_bo_t idle;
+	void *loops[] = {loop_uv()};
+	struct lws_context_creation_info info = {
+		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
+		.protocols = protocols,
+		.options =
+			LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_VALIDATE_UTF8 | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+		.foreign_loops = loops,
+		.gid = (gid_t) -1,
+		.uid = (uid_t) -1,
+		.max_http_header_data = HEADER_LIMIT,
+		.max_http_header_pool = HANDSHAKES,
+		.pt_serv_buf_size = HEADER_LIMIT,
+		.fd_limit_per_thread = (unsigned) config.max_sockets + SPARE_FDS,
+		.timeout_secs = HEADER_TIMEOUT,
+		.timeout_secs_ah_idle = HEADER_TIMEOUT,
+		.keepalive_timeout = 10,
+		.ka_time = 60,
+		.ka_probes = 3,
+		.ka_interval = 10,
+		.alpn = "http/1.1",
+		.server_string = "chat-gateway",
+		.vhost_name = "chat",
+		.retry_and_idle_policy = &idle,
+	};
+
+	idle.secs_since_valid_ping = (uint16_t) (config.ping_interval / 1000);
+	idle.secs_since_valid_hangup = (uint16_t) (2 * config.ping_interval / 1000);
+	lws_set_log_level(LLL_ERR | LLL_WARN, on_lws_log);
+	context = lws_create_context(&info);
+	vhost = context ? lws_create_vhost(context, &info) : NULL;
+	return vhost != NULL;
+}
+
+bool
+server_open(int listener)
+{
+	raise_descriptor_limit();
+	http_open();
+	if (!create_context())
+	{
+		log_write(LEVEL_ERROR, "no_server",
+				  "libwebsockets has refused to start; is its libuv plugin installed?");
+		return false;
+	}
+	listener_fd = listener;
+	spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	uv_poll_init(loop_uv(), &accepter, listener_fd);
+	uv_poll_start(&accepter, UV_READABLE, on_acceptable);
+	return true;
+}
+
+bool
+server_is_accepting(void)
+{
+	return listener_fd >= 0;
+}
+
+void
+server_stop_accepting(void)
+{
+	if (listener_fd < 0)
+		return;
+	accept_some(config.max_sockets);
+	uv_poll_stop(&accepter);
+	uv_close((uv_handle_t *) &accepter, NULL);
+	timer_clear(&accept_timer);
+	close(listener_fd);
+	listener_fd = -1;
+}
+
+void
+server_close(void)
+{
+	server_stop_accepting();
+	lws_context_destroy(context);
+	loop_run_out();
+	lws_context_destroy(context);
+	context = NULL;
+	http_close();
+	close(spare_fd);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* The worker's side of the network: accepts sockets and hands them to libwebsockets. See server.c. */
+#ifndef NET_SERVER_H
+#define NET_SERVER_H
+
+#include <stdbool.h>
+
+extern bool server_open(int listener);   /* false: logged why */
+extern void server_stop_accepting(void); /* takes what waits in the queue, then refuses */
+extern bool server_is_accepting(void);
+extern void
+server_close(void); /* after loop_run: closes every socket that is left, runs the loop until they are gone */
+
+#endif

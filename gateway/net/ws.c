@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * ws.c
+ *	  A WebSocket: whole text frames to its session, messages from its session to the wire.
+ *
+ * In: fragments are gathered up to frame_limit; more closes with 1009, a binary frame with 1003. libwebsockets has
+ * checked UTF-8 and the framing before (1007, 1002).
+ *
+ * Out: when nothing is queued and the pipe is free a message is written at once, which is half the cost of asking for
+ * a callback first. Else it waits in a queue of shared messages; of events, at most outbound_limit bytes. The session
+ * hears how much is queued and holds itself back. What is longer than PIECE leaves in fragments, so that the library
+ * never keeps much of what the kernel did not take, and a slow reader is seen to read. One that takes nothing for
+ * slow_timeout is closed with 4008.
+ *
+ * Closing: the close frame goes out behind what is queued, unless the socket was too slow: that is dropped. We write
+ * it ourselves and go on reading until the client's own arrives: told to close from a writeable callback, a library built
+ * with _DEBUG (Debian's is) closes twice on libuv, and the second time cuts before the frame has left. A socket that
+ * does not take or answer the close frame within CLOSE_LIMIT is cut.
+ *
+ * Called from: net/server (callbacks), chat/session (struct session_socket). Calls: chat/session, libwebsockets.
+ */
+#include "net/ws.h"
+
+#include <libwebsockets.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "base/config.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/message.h"
+#include "base/network.h"
+#include "chat/session.h"
+#include "io/timer.h"
+#include "net/server.h"
+
+/*
+ * The library's own type of write for a close frame, the same in every version, which its public header leaves out.
+ */
+#define WRITE_CLOSE ((enum lws_write_protocol) 4)
+
+#define CLOSE_LIMIT    3     /* seconds for the close frame to leave */
+#define QUEUE_OVERHEAD 64    /* bytes a queued message counts beyond its text */
+#define PIECE          16384 /* bytes of one fragment */
+#define HEADER_MAX     20000 /* bytes of one header, put together: more than all may have */
+
+_Static_assert(LWS_PRE <= MESSAGE_HEADROOM, "a message has room for the frame header");
+
+struct queued
+{
+	struct list node;        /* in ws->queue */
+	struct message *message; /* one reference */
+	bool event;              /* counted in event_size */
+};
+
+struct ws
+{
+	struct lws *wsi;         /* libwebsockets' */
+	struct session *session; /* its session, from established to closed */
+	struct buf frame;        /* fragments of the message under way */
+	struct list queue;       /* struct queued, to be written */
+	size_t queue_size;       /* bytes in queue, with overhead */
+	size_t event_size;       /* those of events */
+	size_t sent;             /* bytes of the first one that have left in fragments */
+	struct timer slow;       /* set while something is queued, anew whenever some of it left */
+	bool closing;            /* a close frame is to follow the queue */
+	bool close_said;         /* it was sent, or libwebsockets answers the client's */
+	int close_code;          /* of it */
+	char close_reason[124];  /* of it: the longest there may be, and NUL */
+};
+
+static void
+pop(struct ws *ws)
+{
+	struct queued *queued = list_entry(list_shift(&ws->queue), struct queued, node);
+
+	size_t size = message_length(queued->message) + QUEUE_OVERHEAD;
+
+	ws->queue_size -= size;
+	ws->event_size -= queued->event ? size : 0;
+	ws->sent = 0;
+	message_release(queued->message);
+	mem_free(queued);
+}
+
+static bool
+write_now(struct ws *ws, struct message *message)
+{
+	int length = (int) message_length(message);
+
+	return lws_write(ws->wsi, (unsigned char *) message_text(message), message_length(message),
+					 LWS_WRITE_TEXT) >= length;
+}
+
+static void
+ws_close(void *socket, int code, const char *reason)
+{
+	struct ws *ws = socket;
+
+	ws->closing = true;
+	ws->close_code = code;
+	snprintf(ws->close_reason, sizeof ws->close_reason, "%s", reason);
+	lws_rx_flow_control(ws->wsi, 1);
+	lws_set_timeout(ws->wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_LIMIT);
+	lws_callback_on_writable(ws->wsi);
+}
+
+/* The next piece of the first message in the queue; false: the socket is broken. */
+static bool
+write_piece(struct ws *ws)
+{
+	unsigned char piece[LWS_PRE + PIECE];
+	struct message *message = list_entry(ws->queue.next, struct queued, node)->message;
+	size_t left = message_length(message) - ws->sent;
+	size_t length = left < PIECE ? left : PIECE;
+	int flags = lws_write_ws_flags(LWS_WRITE_TEXT, ws->sent == 0, length == left);
+
+	if (length == message_length(message))
+	{
+		if (!write_now(ws, message))
+			return false;
+		pop(ws);
+		return true;
+	}
+	memcpy(piece + LWS_PRE, message_text(message) + ws->sent, length);
+	if (lws_write(ws->wsi, piece + LWS_PRE, length, (enum lws_write_protocol) flags) < (int) length)
+		return false;
+	ws->sent += length;
+	if (length == left)
+		pop(ws);
+	return true;
+}
+
+static void
+is_slow(struct timer *timer)
+{
+	struct ws *ws = list_entry(timer, struct ws, slow);
+
+	while (!list_empty(&ws->queue))
+		pop(ws);
+	session_close(ws->session, SESSION_SLOW);
+}
+
+/* As much of the queue as the socket takes; false: it is broken. */
+static bool
+write_queue(struct ws *ws)
+{
+	bool moved = false;
+
+	while (!list_empty(&ws->queue) && !lws_send_pipe_choked(ws->wsi))
+	{
+		if (!write_piece(ws))
+			return false;
+		moved = true;
+	}
+	if (list_empty(&ws->queue))
+		timer_clear(&ws->slow);
+	else if (moved || ws->slow.place == 0)
+		timer_set(&ws->slow, (uint64_t) config.slow_timeout, is_slow);
+	if (moved)
+		lws_validity_confirmed(ws->wsi);
+	if (!list_empty(&ws->queue))
+		lws_callback_on_writable(ws->wsi);
+	return true;
+}
+
+static void
+cut(struct ws *ws)
+{
+	lws_set_timeout(ws->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+static void
+enqueue(struct ws *ws, struct message *message, bool event)
+{
+	size_t size = message_length(message) + QUEUE_OVERHEAD;
+	struct queued *queued = mem_alloc(sizeof *queued);
+	bool first = list_empty(&ws->queue);
+
+	queued->message = message_share(message);
+	queued->event = event;
+	list_append(&ws->queue, &queued->node);
+	ws->queue_size += size;
+	ws->event_size += event ? size : 0;
+	if (first && !write_queue(ws))
+		cut(ws);
+	session_queued(ws->session, ws->queue_size);
+}
+
+/* When nothing waits and the message is short: written at once. */
+static bool
+send_now(struct ws *ws, struct message *message)
+{
+	if (!list_empty(&ws->queue) || message_length(message) > PIECE || lws_send_pipe_choked(ws->wsi))
+		return false;
+	if (!write_now(ws, message))
+		cut(ws);
+	return true;
+}
+
+static void
+ws_send(void *socket, struct message *message)
+{
+	if (!send_now(socket, message))
+		enqueue(socket, message, false);
+}
+
+static bool
+ws_send_event(void *socket, struct message *message)
+{
+	struct ws *ws = socket;
+
+	if (send_now(ws, message))
+		return true;
+	if (ws->event_size + message_length(message) > (size_t) config.outbound_limit)
+		return false;
+	enqueue(ws, message, true);
+	return true;
+}
+
+static void
+ws_hold(void *socket, bool hold)
+{
+	struct ws *ws = socket;
+
+	lws_rx_flow_control(ws->wsi, !hold);
+}
+
+/* Say goodbye; the socket goes when the client has said it too, or after CLOSE_LIMIT. */
+static int
+say_close(struct ws *ws)
+{
+	unsigned char frame[LWS_PRE + 2 + sizeof ws->close_reason];
+	size_t length = strlen(ws->close_reason);
+
+	if (ws->close_said)
+		return 0;
+	ws->close_said = true;
+	frame[LWS_PRE] = (unsigned char) (ws->close_code >> 8);
+	frame[LWS_PRE + 1] = (unsigned char) ws->close_code;
+	memcpy(frame + LWS_PRE + 2, ws->close_reason, length);
+	lws_set_timeout(ws->wsi, PENDING_TIMEOUT_CLOSE_ACK, CLOSE_LIMIT);
+	return lws_write(ws->wsi, frame + LWS_PRE, length + 2, WRITE_CLOSE) < 0 ? -1 : 0;
+}
+
+int
+ws_writeable(struct peer *peer)
+{
+	struct ws *ws = peer->ws;
+	size_t before;
+
+	if (ws == NULL)
+		return -1;
+	before = ws->queue_size;
+	if (!write_queue(ws))
+		return -1;
+	if (ws->queue_size != before)
+		session_queued(ws->session, ws->queue_size);
+	if (list_empty(&ws->queue) && ws->closing)
+		return say_close(ws);
+	return 0;
+}
+
+int
+ws_peer_closing(struct peer *peer)
+{
+	struct ws *ws = peer->ws;
+
+	if (ws == NULL || ws->close_said)
+		return -1;
+	ws->close_said = true;
+	return 0;
+}
+
+int
+ws_received(struct peer *peer, const char *data, size_t length)
+{
+	struct ws *ws = peer->ws;
+	bool whole = lws_is_final_fragment(ws->wsi) && lws_remaining_packet_payload(ws->wsi) == 0;
+
+	if (ws->closing)
+		return 0;
+	if (lws_frame_is_binary(ws->wsi))
+		session_close(ws->session, SESSION_NOT_TEXT);
+	else if (ws->frame.length + length > (size_t) config.frame_limit)
+		session_close(ws->session, SESSION_TOO_BIG);
+	else if (whole && ws->frame.length == 0)
+		session_receive(ws->session, data, length);
+	else
+	{
+		buf_add(&ws->frame, data, length);
+		if (!whole)
+			return 0;
+		session_receive(ws->session, ws->frame.data, ws->frame.length);
+		buf_free(&ws->frame);
+	}
+	return 0;
+}
+
+/* The path of the request, without arguments. */
+static bool
+is_for_us(struct lws *wsi)
+{
+	char path[8];
+
+	return lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI) > 0 && strcmp(path, "/ws") == 0;
+}
+
+int
+ws_confirm(struct lws *wsi, const char *protocol)
+{
+	if (protocol == NULL || strcasecmp(protocol, "websocket") != 0 ||
+		lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) != 9)
+		return -1;
+	if (is_for_us(wsi) && server_is_accepting())
+		return 0;
+	lws_return_http_status(wsi, is_for_us(wsi) ? HTTP_STATUS_SERVICE_UNAVAILABLE : HTTP_STATUS_NOT_FOUND,
+						   NULL);
+	return 1;
+}
+
+int
+ws_filter(struct lws *wsi, struct peer *peer)
+{
+	char header[HEADER_MAX];
+	int length = lws_hdr_copy(wsi, header, sizeof header, WSI_TOKEN_HTTP_AUTHORIZATION);
+
+	if (peer->bearer == NULL && length > 7 && strncasecmp(header, "Bearer ", 7) == 0)
+		peer->bearer = mem_copy(header + 7);
+	if (config.trusted_proxies[0] == '\0' || peer->forwarded != NULL)
+		return 0;
+	if (lws_hdr_copy(wsi, header, sizeof header, WSI_TOKEN_X_FORWARDED_FOR) > 0)
+		peer->forwarded = mem_copy(header);
+	return 0;
+}
+
+/* The peer's address, empty when it has gone already; an IPv4 one that came in on an IPv6 socket as what it is. */
+static void
+address_text(struct lws *wsi, char *out, size_t size)
+{
+	static const char mapped[] = "::ffff:";
+
+	out[0] = '\0';
+	if (lws_get_peer_simple(wsi, out, size) == NULL)
+		return;
+	if (strncmp(out, mapped, sizeof mapped - 1) == 0)
+		memmove(out, out + sizeof mapped - 1, strlen(out) - (sizeof mapped - 1) + 1);
+}
+
+static void
+forget_headers(struct peer *peer)
+{
+	mem_free(peer->bearer);
+	mem_free(peer->forwarded);
+	peer->bearer = peer->forwarded = NULL;
+}
+
+int
+ws_established(struct lws *wsi, struct peer *peer)
+{
+	static const struct session_socket ops = {ws_send, ws_send_event, ws_close, ws_hold};
+	struct ws *ws = mem_alloc(sizeof *ws);
+	char direct[64];
+	char address[64];
+
+	ws->wsi = wsi;
+	list_init(&ws->queue);
+	address_text(wsi, direct, sizeof direct);
+	network_client(config.trusted_proxies, direct, peer->forwarded ? peer->forwarded : "", address,
+				   sizeof address);
+	peer->ws = ws;
+	ws->session = session_open(&ops, ws, address, peer->bearer);
+	forget_headers(peer);
+	return 0;
+}
+
+void
+ws_closed(struct peer *peer)
+{
+	struct ws *ws = peer->ws;
+
+	forget_headers(peer);
+	peer->ws = NULL;
+	if (ws == NULL)
+		return;
+	timer_clear(&ws->slow);
+	session_gone(ws->session);
+	while (!list_empty(&ws->queue))
+		pop(ws);
+	buf_free(&ws->frame);
+	mem_free(ws);
+}

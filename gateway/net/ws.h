@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* A WebSocket: frames to its session and back. See ws.c. The int results are for libwebsockets: nonzero closes. */
+#ifndef NET_WS_H
+#define NET_WS_H
+
+#include <stddef.h>
+
+struct lws;
+struct ws;
+
+/* What libwebsockets keeps for a socket; zeroed when it begins. */
+struct peer
+{
+	struct ws *ws;     /* once it is a WebSocket; owned */
+	struct http *http; /* while an HTTP answer is under way; owned */
+	char *forwarded;   /* X-Forwarded-For of the upgrade, if it is to be believed, until the same; owned */
+	char *bearer;      /* the token of the upgrade, until it is a WebSocket; owned */
+};
+
+extern int ws_confirm(struct lws *wsi, const char *protocol); /* is the upgrade for us? */
+extern int ws_filter(struct lws *wsi, struct peer *peer);     /* headers can be read for the last time */
+extern int ws_established(struct lws *wsi, struct peer *peer);
+extern int ws_received(struct peer *peer, const char *data, size_t length);
+extern int ws_writeable(struct peer *peer);
+extern int ws_peer_closing(struct peer *peer); /* the client's close frame came */
+extern void ws_closed(struct peer *peer);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* One call of a SQL function on its way through the pool. */
+#ifndef PG_CALL_H
+#define PG_CALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "pg/result.h"
+
+/* SQL to be prepared once per connection. Its maker keeps it until every call of it is done. */
+struct pg_statement
+{
+	char name[32];   /* unique in the process's life */
+	const char *sql; /* $1…$n */
+	int params;      /* n */
+};
+
+/* Which connections may run a call. */
+enum pg_lane
+{
+	LANE_GROUPED,   /* messages: keyed by chat, many in one transaction */
+	LANE_SINGLE,    /* alone, on whichever connection is free */
+	LANE_ANONYMOUS, /* the same, for calls before login: slow by design */
+	LANE_OWN,  /* the gateway's own: logins, the catalog, what a notification left out; never behind users' */
+	LANE_SIDE, /* the pool's own: chats whose row is locked by somebody */
+	LANE_COUNT
+};
+
+/* The maker fills the first part and keeps it in memory until `done`. */
+struct pg_call
+{
+	const struct pg_statement *statement; /* what to run */
+	const char *const *values;            /* statement->params of them; NULL: SQL NULL */
+	const int *lengths;                   /* bytes, for binary ones */
+	const int *formats;                   /* 0 text, 1 binary */
+	int64_t chat;                         /* the chat it names; 0: none */
+	enum pg_lane lane;                    /* where it runs */
+	bool alone;                           /* not in a group, though the lane is grouped */
+	size_t weight;                        /* bytes that its rows may come to, more or less */
+	bool repeatable;                      /* may be sent again when the connection broke before the answer */
+
+	/* Once, never from within pool_submit. `result` is NULL but for PG_DONE and PG_FAILED, and ends with the call. */
+	void (*done)(struct pg_call *call, enum pg_verdict verdict, const struct pg_result *result);
+
+	/* The pool's from here on. */
+	struct list node;         /* in a queue, or in the group on its way */
+	struct pg_result *result; /* rows, until the group's end */
+	uint64_t queued;          /* loop_now() of pool_submit */
+	bool retried;             /* had its second chance */
+	bool uncertain;           /* its connection broke once: it may have happened */
+	bool spoiled;             /* `done` may read it: its failure cost a whole group */
+};
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * listener.c
+ *	  The worker's one LISTEN connection: channels counted, LISTENs batched, all of them renewed after a loss.
+ *
+ * 1. listener_add and listener_drop count who wants a channel and note those whose count left or reached zero as
+ *	  dirty. At the end of the turn one query goes out for BATCH_LIMIT of them, unless one is on its way: then the next.
+ * 2. The query has come back: its channels are heard (or no longer), the owner is told. A channel that was wanted
+ *	  and dropped meanwhile is dirty again and goes with the next query.
+ * 3. The connection was lost: the owner is told, all wanted channels are dirty. When the last of them is heard again the
+ *	  owner is told that the gap is over.
+ *
+ *	  state of a channel: ABSENT --LISTEN sent--> ASKED --came back--> HEARD --UNLISTEN sent--> ABSENT
+ *
+ * A NOTIFY that arrives for a channel nobody wants any more is passed on all the same; the owner knows its people.
+ *
+ * Called from: chat/hub, chat/large. Calls: pg/link, libpq, io/loop.
+ */
+#include "pg/listener.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/config.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stats.h"
+#include "io/loop.h"
+#include "pg/link.h"
+
+#define BATCH_LIMIT 1000 /* channels of one query */
+
+enum channel_state
+{
+	CHANNEL_ABSENT,
+	CHANNEL_ASKED,
+	CHANNEL_HEARD
+};
+
+struct channel
+{
+	struct list node;         /* in dirty or asked, else alone */
+	int wanted;               /* listener_add minus listener_drop */
+	enum channel_state state; /* what the server knows */
+	char name[];              /* as given */
+};
+
+static struct link *link_to_server;        /* owned, from listener_open to listener_close */
+static const struct listener_owner *owner; /* whom to tell */
+static struct hash *channels;              /* struct channel by name; owned */
+static struct list dirty;                  /* channels whose state is not what is wanted */
+static struct list asked;                  /* channels of the LISTENs in the query on its way */
+static bool busy;                          /* a query is on its way */
+static bool gap;                           /* there was a loss, the owner has not been told yet */
+static struct task flush_task;             /* flush() at the end of the turn */
+
+static bool
+is_settled(const struct channel *channel)
+{
+	return channel->state == (channel->wanted > 0 ? CHANNEL_HEARD : CHANNEL_ABSENT);
+}
+
+static void
+mark_dirty(struct channel *channel)
+{
+	list_remove(&channel->node);
+	list_append(&dirty, &channel->node);
+	loop_defer(&flush_task);
+}
+
+static void
+forget(struct channel *channel)
+{
+	list_remove(&channel->node);
+	hash_remove(channels, channel->name);
+	mem_free(channel);
+}
+
+static void
+add_command(struct buf *query, const char *command, const char *name)
+{
+	buf_add_text(query, command);
+	buf_add_identifier(query, name);
+	buf_add_char(query, ';');
+}
+
+static void
+add_channel(struct buf *query, struct channel *channel)
+{
+	list_remove(&channel->node);
+	if (channel->wanted > 0 && channel->state == CHANNEL_HEARD)
+		return;
+	if (channel->wanted > 0)
+	{
+		add_command(query, "LISTEN ", channel->name);
+		channel->state = CHANNEL_ASKED;
+		list_append(&asked, &channel->node);
+		return;
+	}
+	if (channel->state == CHANNEL_HEARD)
+		add_command(query, "UNLISTEN ", channel->name);
+	forget(channel);
+}
+
+static void
+flush(struct task *task)
+{
+	struct buf query = {0};
+
+	(void) task;
+	if (busy || !link_is_ready(link_to_server))
+		return;
+	for (int i = 0; i < BATCH_LIMIT && !list_empty(&dirty); i++)
+		add_channel(&query, list_entry(dirty.next, struct channel, node));
+	if (query.length > 0)
+	{
+		busy = true;
+		if (PQsendQuery(link_pg(link_to_server), buf_text(&query)) == 1)
+			link_flush(link_to_server);
+		else
+			link_lost(link_to_server, "cannot send");
+	}
+	else if (!list_empty(&dirty))
+		loop_defer(&flush_task);
+	else if (gap)
+	{
+		gap = false;
+		owner->resumed();
+	}
+	buf_free(&query);
+}
+
+/* The query is over: what it asked for is heard. */
+static void
+on_query_end(void)
+{
+	struct list *node;
+
+	busy = false;
+	while ((node = list_shift(&asked)) != NULL)
+	{
+		struct channel *channel = list_entry(node, struct channel, node);
+
+		channel->state = CHANNEL_HEARD;
+		if (!is_settled(channel))
+			mark_dirty(channel);
+		else
+			owner->listening(channel->name);
+	}
+	loop_defer(&flush_task);
+}
+
+static void
+take_results(PGconn *pg)
+{
+	while (busy && !PQisBusy(pg))
+	{
+		PGresult *result = PQgetResult(pg);
+		bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+
+		PQclear(result);
+		if (result == NULL)
+			on_query_end();
+		else if (!good)
+		{
+			link_lost(link_to_server, PQerrorMessage(pg));
+			return;
+		}
+	}
+}
+
+static void
+on_readable(void *arg)
+{
+	PGnotify *notify;
+
+	(void) arg;
+	take_results(link_pg(link_to_server));
+	while (link_is_ready(link_to_server) && (notify = PQnotifies(link_pg(link_to_server))) != NULL)
+	{
+		stats_add(STAT_EVENTS_IN, 1);
+		owner->notified(notify->relname, notify->extra);
+		PQfreemem(notify);
+	}
+}
+
+static void
+on_ready(void *arg)
+{
+	(void) arg;
+	loop_defer(&flush_task);
+}
+
+static void
+on_lost(void *arg)
+{
+	size_t cursor = 0;
+	struct channel *channel;
+
+	(void) arg;
+	busy = false;
+	gap = true;
+	while ((channel = hash_next(channels, &cursor, NULL)) != NULL)
+	{
+		channel->state = CHANNEL_ABSENT;
+		mark_dirty(channel);
+	}
+	owner->lost();
+}
+
+void
+listener_open(const struct listener_owner *the_owner)
+{
+	static const struct link_owner link_owner = {on_ready, on_readable, on_lost};
+	const char *dsn = config.listen_database[0] ? config.listen_database : config.database;
+
+	owner = the_owner;
+	channels = hash_create();
+	list_init(&dirty);
+	list_init(&asked);
+	flush_task.run = flush;
+	link_to_server = link_open("listen", dsn, "SET search_path = pg_catalog; SET idle_session_timeout = 0",
+							   &link_owner, NULL);
+}
+
+void
+listener_close(void)
+{
+	size_t cursor = 0;
+	struct channel *channel;
+
+	loop_forget(&flush_task);
+	link_close(link_to_server);
+	while ((channel = hash_next(channels, &cursor, NULL)) != NULL)
+		mem_free(channel);
+	hash_destroy(channels);
+}
+
+bool
+listener_add(const char *name)
+{
+	struct channel *channel = hash_get(channels, name);
+
+	if (channel == NULL)
+	{
+		channel = mem_alloc(sizeof *channel + strlen(name) + 1);
+		strcpy(channel->name, name);
+		list_init(&channel->node);
+		hash_put(channels, name, channel);
+	}
+	channel->wanted++;
+	if (channel->state == CHANNEL_ABSENT)
+		mark_dirty(channel);
+	return channel->state == CHANNEL_HEARD;
+}
+
+void
+listener_drop(const char *name)
+{
+	struct channel *channel = hash_get(channels, name);
+
+	if (--channel->wanted == 0 && channel->state != CHANNEL_ASKED)
+		mark_dirty(channel);
+}
+
+bool
+listener_is_ready(void)
+{
+	return link_is_ready(link_to_server);
+}

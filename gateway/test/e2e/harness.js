@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: PostgreSQL
+// harness.js: what the end-to-end tests stand on: a private cluster, a real gateway on a free port, and clients.
+//
+//   const world = await World.start({ knobs: { auth_timeout: '500ms' } })   cluster, extension, gateway
+//   const alice = await world.user()                     registered through the wire, logged in: { id, name, token }
+//   const socket = await world.connect(alice)            authenticated by Bearer; world.connect() is anonymous
+//   await socket.call('send_message', { chat_id, body }) the result, or an RpcError with code, message, data
+//   await socket.event(e => e.type === 'message')        the next such event, also if it has come already
+//   await world.stop()                                   drains, and fails the test if the gateway did not exit 0
+//
+// Every file has a world of its own, so files may run side by side and break what they like. Nothing waits by
+// sleeping for "long enough": either for something to come, or, where nothing must come, behind a later call
+// or event of the same socket that would have come after it.
+//
+// CHAT_GATEWAY names another binary (the one with the address sanitizer).
+
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import WebSocket from 'ws';
+
+const run = promisify(execFile);
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
+export const binary = resolve(root, process.env.CHAT_GATEWAY ?? 'chat-gateway');
+const clusterScript = join(root, 'extension/test/cluster.sh');
+const patience = 15000; // ms until what must come is given up
+
+let serial = 0;
+export const unique = prefix => `${prefix}${process.pid}x${++serial}`;
+export const sleep = ms => new Promise(done => setTimeout(done, ms));
+
+export async function freePort()
+{
+	const server = createServer().listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	const { port } = server.address();
+	server.close();
+	await once(server, 'close');
+	return port;
+}
+
+// Rejects with `what` when the promise takes too long.
+export function within(promise, what, ms = patience)
+{
+	let timer;
+	const late = new Promise((_, reject) => {
+		timer = setTimeout(() => reject(new Error(`not within ${ms} ms: ${what}`)), ms);
+	});
+	return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+// Polls until `probe` gives something true.
+export async function until(probe, what, ms = patience)
+{
+	for (const end = Date.now() + ms; ;)
+	{
+		const value = await probe();
+		if (value)
+			return value;
+		if (Date.now() > end)
+			throw new Error(`not within ${ms} ms: ${what}`);
+		await sleep(50);
+	}
+}
+
+export class RpcError extends Error
+{
+	constructor({ code, message, data })
+	{
+		super(`${code} ${message} ${JSON.stringify(data)}`);
+		Object.assign(this, { code, text: message, data });
+	}
+}
+
+// What a promise is rejected with; a result is a failure of the test.
+export async function refused(promise)
+{
+	let result;
+	try
+	{
+		result = await promise;
+	}
+	catch (error)
+	{
+		if (error instanceof RpcError)
+			return error;
+		throw error;
+	}
+	throw new Error(`an error was due, the answer was ${JSON.stringify(result)}`);
+}
+
+// One WebSocket. Frames are sorted into answers to call(), events, and the rest, which reply() hands out.
+export class Socket
+{
+	constructor(url, headers = {}, protocols = ['chat.v1'])
+	{
+		this.waiting = new Map(); // id → {resolve, reject} of call()
+		this.events = [];
+		this.others = [];
+		this.wakers = new Set(); // run at each frame and at the end
+		this.nextId = 1;
+		this.ws = new WebSocket(url, protocols, { headers, perMessageDeflate: false });
+		this.opened = new Promise((resolve, reject) => {
+			this.ws.once('open', resolve);
+			this.ws.once('unexpected-response', (_, response) => {
+				reject(Object.assign(new Error(`HTTP ${response.statusCode}`), { status: response.statusCode }));
+				this.ws.terminate();
+			});
+			this.ws.once('error', reject);
+		});
+		this.opened.catch(() => {});
+		this.ws.on('error', () => {});
+		this.ws.on('message', (data, binary) => this.#sort(data.toString(), binary));
+		this.closed = new Promise(resolve => this.ws.once('close', (code, reason) => this.#end(code, reason.toString(), resolve)));
+	}
+
+	#end(code, reason, resolve)
+	{
+		this.ended = { code, reason };
+		for (const { reject } of this.waiting.values())
+			reject(new Error(`socket closed ${code} ${reason}`));
+		this.waiting.clear();
+		this.wake();
+		resolve(this.ended);
+	}
+
+	#sort(text)
+	{
+		const frame = JSON.parse(text);
+		const caller = this.waiting.get(frame.id);
+		if (frame.method === 'event')
+			this.events.push(frame.params);
+		else if (caller)
+		{
+			this.waiting.delete(frame.id);
+			if (frame.error)
+				caller.reject(new RpcError(frame.error));
+			else
+				caller.resolve(frame.result);
+		}
+		else
+			this.others.push(frame);
+		this.wake();
+	}
+
+	wake()
+	{
+		for (const waker of this.wakers)
+			waker();
+	}
+
+	send(data)
+	{
+		this.ws.send(typeof data === 'string' || Buffer.isBuffer(data) ? data : JSON.stringify(data));
+	}
+
+	call(method, params = {})
+	{
+		if (this.ended)
+			return Promise.reject(new Error(`${method}: the socket was closed ${this.ended.code}`));
+		const id = this.nextId++;
+		const answer = new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject }));
+		answer.catch(() => {});
+		this.send({ jsonrpc: '2.0', id, method, params });
+		return within(answer, `answer to ${method}`);
+	}
+
+	// The first entry of `list` that fits, now or later; taken out.
+	#take(list, fits, what, ms)
+	{
+		let waker;
+		const found = new Promise((resolve, reject) => {
+			waker = () => {
+				const at = list.findIndex(fits);
+				if (at >= 0)
+					resolve(list.splice(at, 1)[0]);
+				else if (this.ended)
+					reject(new Error(`socket closed ${this.ended.code} while waiting for ${what}`));
+				else
+					return;
+				this.wakers.delete(waker);
+			};
+			this.wakers.add(waker);
+			waker();
+		});
+		return within(found, what, ms).finally(() => this.wakers.delete(waker));
+	}
+
+	event(fits = () => true, what = 'event', ms)
+	{
+		return this.#take(this.events, fits, what, ms);
+	}
+
+	reply(fits = () => true, ms)
+	{
+		return this.#take(this.others, fits, 'frame', ms);
+	}
+
+	ending(what = 'close', ms)
+	{
+		return within(this.closed, what, ms);
+	}
+
+	async close()
+	{
+		this.ws.close(1000);
+		await within(this.closed, 'close').catch(() => this.ws.terminate());
+	}
+}
+
+// A process of the gateway. `log` is all it has written.
+export class Gateway
+{
+	constructor(args, env = {})
+	{
+		this.log = '';
+		this.process = spawn(clusterScript, ['as', binary, ...args], { env: { ...process.env, ...env } });
+		for (const stream of [this.process.stdout, this.process.stderr])
+			stream.on('data', chunk => this.log += chunk);
+		this.exited = once(this.process, 'close').then(([code, signal]) => this.status = { code, signal });
+	}
+
+	async ready(port)
+	{
+		await until(async () => {
+			if (this.status)
+				throw new Error(`gateway ended: ${JSON.stringify(this.status)}\n${this.log}`);
+			const answers = async path => (await fetch(`http://127.0.0.1:${port}${path}`)).status;
+			return await answers('/healthz').catch(() => 0) === 200 && await answers('/readyz').catch(() => 0) !== 503;
+		}, 'gateway ready').catch(error => {
+			this.process.kill('SIGKILL');
+			throw Object.assign(error, { message: `${error.message}\n${this.log}` });
+		});
+	}
+
+	// Process ids of the workers.
+	async workers()
+	{
+		const { pid } = this.process;
+		const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+		return children.split(' ').map(Number).filter(Boolean);
+	}
+
+	async stop()
+	{
+		this.process.kill('SIGTERM');
+		await within(this.exited, 'gateway exits after SIGTERM', 30000).catch(error => {
+			this.process.kill('SIGKILL');
+			throw Object.assign(error, { message: `${error.message}\n${this.log.slice(-4000)}` });
+		});
+		return this.status;
+	}
+}
+
+// Stands between the gateway and the database: `dsn` leads through it. What the server says can be held back
+// (`mute`), connections can be cut, and new ones refused.
+export class Relay
+{
+	static async start(world)
+	{
+		const relay = new Relay();
+		relay.pairs = new Set();
+		relay.server = createServer(gateway => {
+			if (relay.refusing)
+				return gateway.destroy();
+			const server = connect(join(world.sockets, '.s.PGSQL.5432'));
+			const pair = { gateway, server, held: [] };
+			relay.pairs.add(pair);
+			gateway.on('data', data => server.write(data));
+			server.on('data', data => (relay.muted ? pair.held.push(data) : gateway.write(data)));
+			for (const side of [gateway, server])
+				side.on('error', () => {}).on('close', () => {
+					gateway.destroy();
+					server.destroy();
+					relay.pairs.delete(pair);
+				});
+		}).listen(0, '127.0.0.1');
+		await once(relay.server, 'listening');
+		return relay;
+	}
+
+	get dsn() { return `host=127.0.0.1 port=${this.server.address().port} dbname=chat user=gateway sslmode=disable gssencmode=disable`; }
+
+	mute() { this.muted = true; }
+
+	unmute()
+	{
+		this.muted = false;
+		for (const { gateway, held } of this.pairs)
+			gateway.write(Buffer.concat(held.splice(0)));
+	}
+
+	// All connections end, and until allow() there are no new ones.
+	cut()
+	{
+		this.refusing = true;
+		for (const { gateway, server } of this.pairs)
+		{
+			gateway.destroy();
+			server.destroy();
+		}
+	}
+
+	allow() { this.refusing = false; }
+
+	stop()
+	{
+		this.cut();
+		this.server.close();
+	}
+}
+
+export class World
+{
+	// `knobs` may be a function of the world, called when its cluster is there.
+	static async start({ knobs = {}, preload = 'chat' } = {})
+	{
+		const world = new World();
+		world.env = { ...process.env, CHAT_CLUSTER: unique('e2e'), CHAT_PRELOAD: preload, CHAT_FSYNC: 'off', CHAT_QUIET: 'yes' };
+		world.knobs = knobs;
+		await world.cluster('prepare');
+		world.sockets = /PGHOST=(\S+)/.exec(await world.cluster('env'))[1];
+		try
+		{
+			await world.startGateway();
+		}
+		catch (error)
+		{
+			await world.cluster('destroy');
+			throw error;
+		}
+		return world;
+	}
+
+	async cluster(...args)
+	{
+		return (await run(clusterScript, args, { env: this.env })).stdout;
+	}
+
+	async startGateway()
+	{
+		this.port = await freePort();
+		const knobs = {
+			listen: `127.0.0.1:${this.port}`,
+			database: `host=${this.sockets} port=5432 dbname=chat user=gateway`,
+			web_root: join(root, 'gateway/web'),
+			drain_timeout: '5s',
+			...typeof this.knobs === 'function' ? await this.knobs(this) : this.knobs
+		};
+		this.gateway = new Gateway(Object.entries(knobs).map(([name, value]) => `--${name.replaceAll('_', '-')}=${value}`), this.env);
+		await this.gateway.ready(this.port);
+	}
+
+	get url() { return `ws://127.0.0.1:${this.port}/ws`; }
+	get http() { return `http://127.0.0.1:${this.port}`; }
+
+	// SQL as the database's owner; the unaligned text of the rows.
+	async sql(text)
+	{
+		const { stdout } = await run('psql', ['-XAtq', '-v', 'ON_ERROR_STOP=1', '-h', this.sockets, '-p', '5432', '-U', 'postgres', '-d', 'chat', '-c', text]);
+		return stdout.trimEnd();
+	}
+
+	async connect(user, headers = {})
+	{
+		const socket = new Socket(this.url, user ? { Authorization: `Bearer ${user.token}`, ...headers } : headers);
+		await within(socket.opened, 'handshake');
+		// Bearer is checked behind the handshake; what is sent before that is done is not pushed to this socket.
+		if (user)
+			await socket.call('get_profile');
+		return socket;
+	}
+
+	// A user, and a session on one device.
+	async user(prefix = 'u')
+	{
+		const user = { name: unique(prefix), password: `secret of ${prefix} ${process.pid}` };
+		const socket = await this.connect();
+		const profile = await socket.call('register_user', { user_name: user.name, password: user.password, display_name: user.name });
+		user.id = profile.id;
+		Object.assign(user, await this.logIn(user, socket));
+		await socket.close();
+		return user;
+	}
+
+	async logIn(user, socket)
+	{
+		const own = socket ?? await this.connect();
+		const { token, session_id } = await own.call('log_in', { user_name: user.name, password: user.password, device_name: 'test' });
+		if (!socket)
+			await own.close();
+		return { token, session_id };
+	}
+
+	// Two users, their direct chat, and a socket of each.
+	async pair()
+	{
+		const alice = await this.user('alice');
+		const bob = await this.user('bob');
+		const a = await this.connect(alice);
+		const b = await this.connect(bob);
+		const chat = await a.call('open_direct_chat', { user_id: bob.id });
+		return { alice, bob, a, b, chat_id: chat.id };
+	}
+
+	// Also fails on what a sanitizer said of a worker that was then replaced.
+	async stop()
+	{
+		const status = await this.gateway.stop().finally(() => this.cluster('destroy'));
+		const complaint = this.gateway.log.search(/\w+Sanitizer|runtime error:/);
+		if (complaint >= 0)
+			throw new Error(this.gateway.log.slice(complaint, complaint + 8000));
+		if (status.code !== 0)
+			throw new Error(`gateway exited with ${JSON.stringify(status)}\n${this.gateway.log.slice(-8000)}`);
+	}
+}

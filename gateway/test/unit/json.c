@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* Unit test of codec/json: what is read, what is refused and why, what is written, members of raw text. */
+#include "codec/json.h"
+
+#include <stdlib.h>
+
+#include "test/unit/tap.h"
+
+/* Read and write again. */
+static void
+round_trip(const char *text, const char *wanted)
+{
+	const char *why = "";
+	json_t *value = json_read(text, strlen(text), &why);
+	struct buf out = {0};
+
+	if (value != NULL)
+		json_write(&out, value);
+	else
+		buf_add_text(&out, why);
+	is(out.data, out.length, wanted, text);
+	json_decref(value);
+	buf_free(&out);
+}
+
+static void
+member(const char *text, const char *name, const char *wanted)
+{
+	struct slice value = {"(none)", 6};
+
+	json_member(text, strlen(text), name, &value);
+	is(value.text, value.length, wanted, text);
+}
+
+static void
+nested(int depth, bool good)
+{
+	char text[200];
+	const char *why;
+	json_t *value;
+
+	memset(text, '[', (size_t) depth);
+	memset(text + depth, ']', (size_t) depth);
+	value = json_read(text, 2 * (size_t) depth, &why);
+	ok((value != NULL) == good, good ? "as deep as allowed" : "deeper than allowed");
+	json_decref(value);
+}
+
+int
+main(void)
+{
+	const char *why;
+
+	round_trip("{\"a\":[1,-2,true,false,null,\"x\"]}", "{\"a\":[1,-2,true,false,null,\"x\"]}");
+	round_trip(" 9223372036854775807 ", "9223372036854775807");
+	round_trip("-9223372036854775808", "-9223372036854775808");
+	round_trip("9223372036854775808", "a number is beyond 64 bits; send it as a string");
+	round_trip("1e999", "a number is beyond 64 bits; send it as a string");
+	round_trip("0.1", "0.1");
+	round_trip("1e2", "100.0");
+	round_trip("1.5e300", "1.5e+300");
+	round_trip("0.30000000000000004", "0.30000000000000004");
+	round_trip("\"\\u00e9\\ud83d\\ude00\\u0001\\n\\\"\\\\\"", "\"\u00e9\U0001F600\\u0001\\n\\\"\\\\\"");
+	round_trip("\"\\b\\f\\r\\t\\u000b\"", "\"\\b\\f\\r\\t\\u000b\"");
+	round_trip("{\"a\":1,\"a\":2}", "an object has the same member twice");
+	round_trip("\"\\u0000\"", "\\u0000 cannot be stored");
+	round_trip("{\"\\u0000\":1}", "\\u0000 cannot be stored");
+	round_trip("\"\\ud800\"", "malformed JSON");
+	round_trip("[1] 2", "there is something behind the value");
+	round_trip("[1", "the text ends too early");
+	round_trip("", "the text ends too early");
+	round_trip("[1,]", "malformed JSON");
+	round_trip("\"\xff\"", "the text is not UTF-8");
+	round_trip("[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"]",
+			   "[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"]");
+	nested(JSON_DEPTH_LIMIT, true);
+	nested(JSON_DEPTH_LIMIT + 1, false);
+	ok(json_read("\"a\0b\"", 5, &why) == NULL, "a raw NUL");
+	member("{\"to\":[\"1\"],\"event\":{\"a\":{}}}", "to", "[\"1\"]");
+	member("{\"to\": [\"1\"] , \"event\" : {\"a\": [1.5e-3, null, true]} } ", "event",
+		   "{\"a\": [1.5e-3, null, true]}");
+	member("{\"a\":\"x\\\"y\\u00e9\"}", "a", "\"x\\\"y\\u00e9\"");
+	member("{\"x\":{\"a\":1}}", "a", "(none)");
+	ok(!json_member("{\"a\":1}}", 8, "a", &(struct slice){0}), "a brace too many");
+	ok(!json_member("{\"a\":1,}", 8, "a", &(struct slice){0}), "a comma too many");
+	ok(!json_member("{\"a\":01}", 8, "a", &(struct slice){0}), "a leading zero");
+	ok(!json_member("{\"a\":\"\n\"}", 9, "a", &(struct slice){0}), "a raw newline");
+	ok(!json_member("{\"a\":1", 6, "a", &(struct slice){0}), "an end too early");
+	ok(!json_member("{\"a\":\"\\x\"}", 10, "a", &(struct slice){0}), "an unknown escape");
+	ok(!json_member("[1]", 3, "a", &(struct slice){0}), "no object");
+	ok(!json_member("{}", 2, "a", &(struct slice){0}), "an empty object");
+	return done();
+}

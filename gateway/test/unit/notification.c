@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* Unit test of codec/notification: for whom, what is known of the event, what is none. */
+#include "codec/notification.h"
+
+#include "test/unit/tap.h"
+
+static struct notification
+read_good(const char *payload)
+{
+	struct notification notification = {{NULL, 0}, 0, {NULL, 0}, {NULL, 0}, 0, 0, false, false};
+
+	ok(notification_read(payload, strlen(payload), &notification), payload);
+	return notification;
+}
+
+static void
+refused(const char *payload)
+{
+	struct notification notification;
+
+	ok(!notification_read(payload, strlen(payload), &notification), payload);
+}
+
+static void
+receivers(const char *payload, const char *wanted)
+{
+	struct notification notification = read_good(payload);
+	char all[200] = "";
+	char id[24];
+	size_t at = 0;
+
+	while (notification_receiver(&notification, &at, id, sizeof id))
+	{
+		strcat(all, id);
+		strcat(all, ";");
+	}
+	is(all, strlen(all), wanted, "its receivers");
+}
+
+int
+main(void)
+{
+	struct notification n;
+
+	receivers("{\"to\":[\"12\",\"345\"],\"event\":{\"type\":\"message\"}}", "12;345;");
+	receivers("{\"to\":[9223372036854775807],\"event\":{\"type\":\"message\"}}", "9223372036854775807;");
+	receivers("{\"chat\":\"7\",\"event\":{\"type\":\"message\"}}", "");
+	receivers("{\"to\":[],\"event\":{\"type\":\"message\"}}", "");
+
+	n = read_good(
+		"{\"to\":[\"1\"],\"event\":{\"type\":\"message\",\"chat_id\":\"5\",\"id\":\"6\",\"partial\":true}}");
+	ok(n.chat == 0 && n.chat_id == 5 && n.id == 6 && n.partial && !n.grown, "a partial one");
+	ok(notification_is(&n, "message") && !notification_is(&n, "messag"), "its type");
+	n = read_good("{\"to\":[\"1\"],\"chat\":\"9223372036854775807\",\"event\":{\"type\":\"member_left\"}}");
+	ok(n.chat == INT64_MAX && n.to.text != NULL && n.id == 0 && !n.partial, "a copy for whom it concerns");
+	n = read_good("{\"to\":[\"1\"],\"event\":{\"type\":\"chat_changed\",\"chat_id\":\"5\",\"large\":true}}");
+	ok(n.chat == 0 && n.chat_id == 5 && n.grown, "a chat that has grown large");
+	n = read_good("{\"to\":[\"1\"],\"event\":{\"message\":{\"large\":true,\"id\":\"8\",\"partial\":true}}}");
+	ok(!n.grown && !n.partial && n.id == 0 && !notification_is(&n, ""), "what stands deeper does not count");
+	is(n.event.text, n.event.length, "{\"message\":{\"large\":true,\"id\":\"8\",\"partial\":true}}",
+	   "the event is text");
+	n = read_good("{\"to\":[\"1\"],\"chat\":\"92233720368547758070\",\"event\":{\"id\":\"x\",\"type\":1}}");
+	ok(n.chat == 0 && n.id == 0, "what is no int8 is 0");
+
+	refused("");
+	refused("{\"event\":{\"type\":\"message\"}}");
+	refused("{\"to\":[\"1\"]}");
+	refused("{\"to\":[\"1\"],\"event\":[]}");
+	refused("{\"to\":[\"1\"],\"event\":{}}");
+	refused("{\"to\":[\"1\"],\"event\":{\"type\":\"message\"}");
+	refused("{\"to\":[\"1\"],\"event\":{\"type\":\"message\"}},");
+	refused("{\"chat\":\"0\",\"event\":{\"type\":\"message\"}}");
+	return done();
+}

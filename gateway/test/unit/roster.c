@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* Unit test of chat/roster: against a plain table of users and chats. */
+#include "chat/roster.h"
+
+#include <stdlib.h>
+
+#include "test/unit/tap.h"
+
+#define USERS 40
+#define CHATS 12
+
+static struct roster_user users[USERS];
+static int64_t table[USERS][CHATS]; /* since which event; 0: not in it */
+static int visits[USERS];
+
+static void
+count_visit(struct roster_user *user, void *arg)
+{
+	(void) arg;
+	visits[user - users]++;
+}
+
+static bool
+chat_agrees(int chat, int64_t event_id)
+{
+	memset(visits, 0, sizeof visits);
+	roster_each(chat + 1, event_id, count_visit, NULL);
+	for (int i = 0; i < USERS; i++)
+	{
+		if (visits[i] != (table[i][chat] != 0 && (event_id == 0 || event_id >= table[i][chat])))
+			return false;
+	}
+	return true;
+}
+
+static void
+change_something(void)
+{
+	int user = rand() % USERS;
+	int chat = rand() % CHATS;
+	int64_t since = 1 + rand() % 100;
+
+	switch (rand() % 20)
+	{
+		case 0:
+			roster_clear(&users[user]);
+			memset(table[user], 0, sizeof table[user]);
+			break;
+		case 1 ... 9:
+			roster_remove(&users[user], chat + 1);
+			table[user][chat] = 0;
+			break;
+		default:
+			roster_add(&users[user], chat + 1, since);
+			if (table[user][chat] == 0)
+				table[user][chat] = since;
+	}
+}
+
+int
+main(void)
+{
+	bool good = true;
+	int64_t since = 0;
+
+	roster_open();
+	for (int i = 0; i < USERS; i++)
+		roster_init(&users[i]);
+	ok(chat_agrees(0, 0), "nobody is in a chat that nobody has heard of");
+	srand(7);
+	for (int step = 0; step < 20000; step++)
+	{
+		int user = rand() % USERS;
+		int chat = rand() % CHATS;
+
+		change_something();
+		good = good && chat_agrees(chat, 0) && chat_agrees(chat, rand() % 110);
+		good = good && roster_has(&users[user], chat + 1, &since) == (table[user][chat] != 0) &&
+			   (table[user][chat] == 0 || since == table[user][chat]);
+	}
+	ok(good, "20,000 changes");
+	for (int i = 0; i < USERS; i++)
+		roster_clear(&users[i]);
+	memset(table, 0, sizeof table);
+	for (int i = 0; i < CHATS; i++)
+		good = good && chat_agrees(i, 0);
+	ok(good, "cleared, nobody is left");
+	roster_close();
+	return done();
+}

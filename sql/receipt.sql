@@ -1,0 +1,82 @@
+-- Cursors: read, delivered, mentions, unread by hand, and who has seen what.
+\set SHOW_CONTEXT never
+SELECT count(*) FROM (SELECT chat.create_user(name) FROM unnest(ARRAY['receipt-mara', 'receipt-mila', 'receipt-moritz', 'receipt-mona']) name) made;
+SELECT test.user('receipt-mara') AS mara, test.user('receipt-mila') AS mila, test.user('receipt-moritz') AS moritz, test.user('receipt-mona') AS mona \gset
+SELECT id AS chat FROM chat.open_direct_chat(:mara, :mila) \gset
+UPDATE chat.chats SET kind = 'group', member_count = 3 WHERE id = :chat;
+DELETE FROM chat.direct_chats WHERE chat_id = :chat;
+INSERT INTO chat.members (chat_id, user_id) VALUES (:chat, :moritz);
+CREATE FUNCTION test.cursors(chat_id bigint) RETURNS TABLE (user_name text, unread integer, mentions integer, mentions_counted bigint) LANGUAGE sql AS $$
+	SELECT u.user_name, v.unread, m.mentions, (SELECT count(*) FROM chat.mentions n WHERE n.user_id = m.user_id AND n.chat_id = m.chat_id AND n.message_id > m.read_id)
+	  FROM chat.v_members v JOIN chat.members m USING (chat_id, user_id) JOIN chat.users u ON u.id = m.user_id WHERE v.chat_id = cursors.chat_id ORDER BY 1
+$$;
+
+-- Mentions: members only, each once, not oneself; counted until read.
+SELECT id AS m1 FROM chat.send_message(:mara, :chat, 'one', mention_ids => ARRAY[:moritz, :mila, :mila]) \gset
+SELECT id AS m2 FROM chat.send_message(:mara, :chat, 'two', mention_ids => ARRAY[:mara, :mila]) \gset
+SELECT id AS m3 FROM chat.send_message(:mara, :chat, 'three', mention_ids => ARRAY[:mila]) \gset
+SELECT number FROM chat.send_message(:mara, :chat, 'four', mention_ids => '{}');
+SELECT * FROM test.cursors(:chat);
+SELECT cardinality(mentions) FROM chat.list_messages(:mila, :chat);
+SELECT test.error(format('SELECT chat.send_message(%s, %s, ''x'', mention_ids => ARRAY[%s])', :mara, :chat, :mona));
+SELECT unread, mentions FROM chat.mark_read(:mila, :chat, :m1);
+SELECT test.error(format('SELECT chat.mark_read(%s, %s, %s)', :mila, :chat, :m1 - 1));
+SELECT * FROM test.cursors(:chat);
+-- A deleted message mentions nobody, and still counts as a message.
+SELECT count(*) FROM chat.delete_message(:mara, :chat, :m2);
+SELECT count(*) FROM chat.delete_message(:mara, :chat, :m1);
+SELECT * FROM test.cursors(:chat);
+-- Sending reads all.
+SELECT number FROM chat.send_message(:mila, :chat, 'answer', mention_ids => ARRAY[:mara]);
+SELECT * FROM test.cursors(:chat);
+-- A system entry is never unread, and reading up to it reads all before it.
+SELECT call_id AS call FROM chat.start_call(:mila, :chat, 'video') \gset
+SELECT * FROM test.cursors(:chat);
+SELECT unread, mentions, read_id = :call AS there FROM chat.mark_read(:moritz, :chat, :call);
+
+-- Delivered: forward only, apart from read.
+SELECT delivered_id = :m2 AS there, version > 0 AS versioned FROM chat.mark_delivered(:moritz, :chat, :m2);
+SELECT delivered_id = :m2 AS there FROM chat.mark_delivered(:moritz, :chat, :m1);
+SELECT delivered_id = :m3 AS there FROM chat.mark_delivered(:moritz, :chat, :m3);
+SELECT test.error(format('SELECT chat.mark_delivered(%s, %s, 1)', :moritz, :chat)), test.error(format('SELECT chat.mark_delivered(%s, %s, 1)', :mona, :chat)), test.error(format('SELECT chat.mark_delivered(NULL, %s, 1)', :chat));
+
+-- Unread by hand: private, moves nothing, gone when read.
+SELECT marked_unread, version > 0 AS versioned FROM chat.mark_unread(:mila, :chat);
+SELECT marked_unread FROM chat.mark_unread(:mila, :chat, true);
+SELECT user_name, unread FROM test.cursors(:chat) WHERE user_name = 'receipt-mila';
+SELECT u.user_name, m.marked_unread, m.prefs_version > 0 AS changed FROM chat.members m JOIN chat.users u ON u.id = m.user_id WHERE m.chat_id = :chat ORDER BY 1;
+SELECT unread FROM chat.mark_read(:mila, :chat, :m3);
+SELECT marked_unread FROM chat.members WHERE chat_id = :chat AND user_id = :mila;
+SELECT marked_unread FROM chat.mark_unread(:mila, :chat, false);
+SELECT test.error(format('SELECT chat.mark_unread(%s, %s)', :mona, :chat));
+
+-- All at once: one chat, or every chat.
+SELECT id AS other FROM chat.open_direct_chat(:mila, :mona) \gset
+SELECT number FROM chat.send_message(:mona, :other, 'hello');
+SELECT number FROM chat.send_message(:mara, :chat, 'five', mention_ids => ARRAY[:mila]);
+SELECT chat.mark_all_read(:mila, :chat);
+SELECT * FROM test.cursors(:chat);
+SELECT number FROM chat.send_message(:mara, :chat, 'six');
+SELECT marked_unread FROM chat.mark_unread(:mila, :chat);
+SELECT chat.mark_all_read(:mila);
+SELECT chat.mark_all_read(:mila);
+SELECT unread FROM chat.v_members WHERE user_id = :mila;
+SELECT test.error(format('SELECT chat.mark_all_read(%s, %s)', :mona, :chat)), test.error('SELECT chat.mark_all_read(NULL)');
+
+-- Receipts: whom a message has reached, and who has read it.
+SELECT id AS news FROM chat.send_message(:mara, :chat, 'news') \gset
+SELECT count(*) FROM chat.list_receipts(:mara, :chat, :news);
+SELECT delivered_id = :news AS there FROM chat.mark_delivered(:moritz, :chat, :news);
+SELECT unread FROM chat.mark_read(:mila, :chat, :news);
+SELECT u.user_name, r.delivered_id = :news AS delivered, r.read_id = :news AS at_it, r.has_read, r.has_more FROM chat.list_receipts(:mara, :chat, :news) r JOIN chat.users u ON u.id = r.user_id ORDER BY r.user_id;
+SELECT u.user_name, r.has_more FROM chat.list_receipts(:mara, :chat, :news, page_size => 1) r JOIN chat.users u ON u.id = r.user_id;
+SELECT u.user_name, r.has_more FROM chat.list_receipts(:moritz, :chat, :news, after_id => :mila) r JOIN chat.users u ON u.id = r.user_id;
+SELECT test.error(format('SELECT chat.list_receipts(%s, %s, %s)', :mona, :chat, :news)), test.error(format('SELECT chat.list_receipts(%s, %s, 1)', :mara, :chat));
+SELECT name, value FROM chat.set_setting('receipts_max_members', '2');
+SELECT test.error(format('SELECT chat.list_receipts(%s, %s, %s)', :mara, :chat, :news));
+SELECT name, value FROM chat.set_setting('receipts_max_members', '100');
+-- Who has left moves no cursor.
+UPDATE chat.members SET left_id = :news WHERE chat_id = :chat AND user_id = :moritz;
+SELECT test.error(format('SELECT chat.mark_read(%s, %s, %s)', :moritz, :chat, :news)), test.error(format('SELECT chat.mark_unread(%s, %s)', :moritz, :chat));
+SELECT count(*) FROM chat.list_receipts(:mara, :chat, :news);
+SELECT test.recount(:chat);

@@ -1,0 +1,69 @@
+-- Full-text search: what matches, and only what one may see; before the index has it and after.
+\set SHOW_CONTEXT never
+SELECT count(*) FROM (SELECT chat.create_user(name) FROM unnest(ARRAY['search-theo', 'search-tina', 'search-tom', 'search-tess']) name) made;
+SELECT test.user('search-theo') AS theo, test.user('search-tina') AS tina, test.user('search-tom') AS tom, test.user('search-tess') AS tess \gset
+SELECT chat.index_messages(100000) >= 0 AS others_indexed;
+SELECT id AS chat FROM chat.open_direct_chat(:theo, :tina) \gset
+UPDATE chat.chats SET kind = 'group', member_count = 3 WHERE id = :chat;
+DELETE FROM chat.direct_chats WHERE chat_id = :chat;
+INSERT INTO chat.members (chat_id, user_id) VALUES (:chat, :tom);
+SELECT id AS other FROM chat.open_direct_chat(:theo, :tess) \gset
+SELECT count(*) FROM unnest(ARRAY['The quick brown fox', 'jumps over the lazy dog', 'quick and lazy', 'a fox, quick as ever', 'Füchse sind schnell']) AS body, LATERAL chat.send_message(:theo, :chat, body);
+SELECT number FROM chat.send_message(:tina, :chat, 'my quick answer');
+SELECT number FROM chat.send_message(:tess, :other, 'a quick question in private');
+CREATE FUNCTION test.found(actor_id bigint, query text, chat_id bigint DEFAULT NULL, from_user_id bigint DEFAULT NULL, before_id bigint DEFAULT NULL, page_size integer DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+	SELECT concat_ws(' … ', string_agg(s.body, ' | '), CASE WHEN bool_or(s.has_more) THEN 'more' END)
+	  FROM chat.search_messages(found.actor_id, found.query, found.chat_id, found.from_user_id, found.before_id, found.page_size) s
+$$;
+-- The same answers from the messages, from the index, and from both.
+CREATE FUNCTION test.searches(theo bigint, tina bigint, tom bigint, tess bigint, chat bigint, other bigint) RETURNS TABLE (what text, found text) LANGUAGE sql AS $$
+	VALUES ('newest first', test.found(theo, 'quick')), ('one chat', test.found(theo, 'quick', chat)), ('two words', test.found(theo, 'QUICK fox')),
+		('phrase', test.found(theo, '"quick brown"')), ('or', test.found(theo, 'dog or brown')), ('without', test.found(theo, 'quick -fox')),
+		('only without', test.found(tina, '-quick')), ('one sender', test.found(theo, 'quick', chat, tina)), ('sender in all', test.found(theo, 'quick', NULL, tess)),
+		('umlaut', test.found(tom, 'FÜCHSE')), ('others'' chats', test.found(tom, 'private')), ('no such word', test.found(theo, 'quic')),
+		('syntax is never an error', test.found(theo, 'fox & | ! ( '' " <->')), ('no code of the index', test.found(theo, chat::text)), ('page', test.found(theo, 'quick', page_size => 2))
+$$;
+SELECT * FROM test.searches(:theo, :tina, :tom, :tess, :chat, :other);
+SELECT chat.index_messages(4);
+SELECT count(*) FROM chat.message_words WHERE chat_id IN (:chat, :other);
+CREATE TEMP TABLE partly AS SELECT * FROM test.searches(:theo, :tina, :tom, :tess, :chat, :other);
+SELECT chat.index_messages(100000) > 0 AS indexed, chat.index_messages(100000) AS again;
+SELECT count(*) AS messages, count(w) AS indexed FROM chat.messages m LEFT JOIN chat.message_words w ON w.chat_id = m.chat_id AND w.message_id = m.id WHERE m.chat_id IN (:chat, :other);
+SELECT * FROM test.searches(:theo, :tina, :tom, :tess, :chat, :other);
+SELECT count(*) AS differ FROM partly p FULL JOIN test.searches(:theo, :tina, :tom, :tess, :chat, :other) s ON p.what = s.what WHERE p.found IS DISTINCT FROM s.found;
+-- Page by page
+SELECT test.found(:theo, 'quick', before_id => (SELECT min(id) FROM chat.search_messages(:theo, 'quick', page_size => 2)), page_size => 2);
+SELECT test.error(format('SELECT chat.search_messages(%s, '' '')', :theo)), test.error(format('SELECT chat.search_messages(%s, NULL)', :theo)), test.error(format('SELECT chat.search_messages(%s, ''x'', page_size => 0)', :theo));
+SELECT test.error(format('SELECT chat.search_messages(%s, ''x'', %s)', :tess, :chat)), test.error('SELECT chat.search_messages(NULL, ''x'')');
+
+-- Edited, deleted, hidden: found as they are now.
+SELECT id AS fox FROM chat.messages WHERE chat_id = :chat AND number = 1 \gset
+SELECT id AS dog FROM chat.messages WHERE chat_id = :chat AND number = 2 \gset
+SELECT body FROM chat.edit_message(:theo, :chat, :fox, 'The slow red fox');
+SELECT test.found(:tina, 'brown') AS brown, test.found(:tina, 'red') AS red;
+SELECT deleted_at IS NOT NULL AS deleted FROM chat.delete_message(:theo, :chat, :dog);
+SELECT test.found(:tina, 'dog') AS dog;
+SELECT body FROM chat.delete_message(:tina, :chat, :fox, false);
+SELECT test.found(:tina, 'slow') AS tina, test.found(:tom, 'slow') AS tom;
+-- Not after one's removal, not before one's time
+UPDATE chat.members SET left_id = (SELECT last_event_id FROM chat.chats WHERE id = :chat) WHERE chat_id = :chat AND user_id = :tom;
+SELECT number FROM chat.send_message(:theo, :chat, 'slow and late');
+SELECT test.found(:tom, 'slow') AS tom, test.found(:tina, 'slow') AS tina;
+INSERT INTO chat.members (chat_id, user_id, visible_from) SELECT :chat, :tess, max(id) FROM chat.messages WHERE chat_id = :chat;
+SELECT number FROM chat.send_message(:theo, :chat, 'slow again');
+SELECT test.found(:tess, 'slow') AS tess;
+SELECT chat.index_messages(100000) > 0 AS indexed;
+SELECT test.found(:tom, 'slow') AS tom, test.found(:tina, 'slow') AS tina, test.found(:tess, 'slow') AS tess;
+-- Another language: indexed again with the next maintenance.
+SELECT test.found(:tina, 'answers') AS simple;
+SELECT test.error('SELECT chat.set_setting(''search_language'', ''klingon'')');
+SELECT name, value FROM chat.set_setting('search_language', 'english');
+SELECT chat.index_messages(100000) > 0 AS indexed;
+SELECT test.found(:tina, 'answers') AS english;
+SELECT name, value FROM chat.set_setting('search_language', 'simple');
+SELECT chat.index_messages(100000) > 0 AS indexed;
+SELECT test.found(:tina, 'answers') AS simple, test.found(:tina, 'answer') AS answer;
+-- A deleted chat is not searched.
+UPDATE chat.chats SET deleted_id = last_event_id WHERE id = :other;
+SELECT test.found(:tess, 'private');
+SELECT test.recount(:chat);

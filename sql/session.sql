@@ -1,0 +1,155 @@
+-- Sessions: logging in by password, by the app, out, and the throttle.
+\set SHOW_CONTEXT never
+SELECT user_name FROM chat.register_user('sam', 'open sesame', 'Sam');
+SELECT token AS token, session_id AS session FROM chat.log_in('sam', 'open sesame', 'phone', '192.0.2.1') \gset
+SELECT :'token' ~ '^[0-9a-f]{64}$' AS random;
+SELECT user_id = test.user('sam') AS same, session_id = :session AS session, channel = chat.user_channel(test.user('sam')) AS channel,
+	expires_at > now() + interval '29 days' AS lasts FROM chat.open_session(:'token', '192.0.2.7');
+-- Only a hash of the token is kept.
+SELECT count(*) FROM chat.sessions s WHERE s::text LIKE '%' || :'token' || '%';
+SELECT profile ->> 'user_name' AS name, profile - 'id' - 'version' - 'created_at' AS profile, error FROM chat.log_in('SAM', 'open sesame');
+SELECT device_name, address, is_current FROM chat.list_sessions(test.user('sam'), :session);
+
+-- A failed attempt is an answer; wrong password and unknown user look alike.
+SELECT token, session_id, user_id, profile, error FROM chat.log_in('sam', 'open says me');
+SELECT error = (SELECT error FROM chat.log_in('sam', '')) AS alike FROM chat.log_in('nobody', 'open sesame');
+SELECT error ->> 'reason' AS reason FROM chat.log_in('sam', NULL);
+SELECT error ->> 'reason' AS reason FROM chat.log_in(NULL, NULL);
+SELECT test.error('SELECT chat.log_in(''sam'', ''open sesame'', repeat(''x'', 129))');
+-- A user without password cannot log in by one.
+SELECT user_name FROM chat.create_user('sso_only');
+SELECT error ->> 'reason' AS reason FROM chat.log_in('sso_only', '');
+
+-- The throttle counts per user and per address, forgets after the window, and a success forgives the user.
+SELECT name, value FROM chat.set_setting('login_failures_per_user', '3');
+DELETE FROM chat.login_failures;
+SELECT error ->> 'reason' AS reason FROM generate_series(1, 4), LATERAL chat.log_in('sam', 'wrong ' || generate_series, NULL, '192.0.2.9');
+SELECT error ->> 'reason' AS reason, (error ->> 'retry_after_ms')::int BETWEEN 1 AND 900000 AS wait FROM chat.log_in('sam', 'open sesame');
+UPDATE chat.login_failures SET window_ends_at = now() - interval '1 second';
+SELECT error FROM chat.log_in('sam', 'open sesame', NULL, '192.0.2.9');
+SELECT count(*) FROM chat.login_failures WHERE subject = 'user:sam';
+SELECT name, value FROM chat.set_setting('login_failures_per_address', '3');
+SELECT error ->> 'reason' AS reason FROM generate_series(1, 4), LATERAL chat.log_in('sam' || generate_series, 'wrong', NULL, '192.0.2.10');
+SELECT error ->> 'reason' AS reason FROM chat.log_in('sam', 'open sesame', NULL, '192.0.2.10');
+SELECT error FROM chat.log_in('sam', 'open sesame', NULL, '192.0.2.11');
+SELECT value FROM chat.set_setting('login_failures_per_user', '10');
+SELECT value FROM chat.set_setting('login_failures_per_address', '100');
+DELETE FROM chat.login_failures;
+
+-- A higher cost re-hashes at the next login.
+SELECT value FROM chat.set_setting('password_cost', '5');
+SELECT error FROM chat.log_in('sam', 'open sesame');
+SELECT substr(password_hash, 1, 7) AS cost FROM chat.users WHERE user_name = 'sam';
+SELECT error FROM chat.log_in('sam', 'open sesame');
+SELECT value FROM chat.set_setting('password_cost', '4');
+
+-- Refreshing, expiry, suspension
+UPDATE chat.sessions SET expires_at = now() + interval '1 minute' WHERE id = :session;
+SELECT session_id = :session AS same, expires_at > now() + interval '29 days' AS later FROM chat.refresh_session(test.user('sam'), :session);
+UPDATE chat.sessions SET expires_at = now() - interval '1 second' WHERE id = :session;
+SELECT test.error(format('SELECT chat.open_session(%L)', :'token'));
+SELECT test.error(format('SELECT chat.refresh_session(%s, %s)', test.user('sam'), :session));
+SELECT test.error('SELECT chat.open_session(''nonsense'')');
+SELECT test.error('SELECT chat.open_session(NULL)');
+UPDATE chat.users SET suspended_until = 'infinity' WHERE user_name = 'sam';
+SELECT test.error('SELECT chat.log_in(''sam'', ''open sesame'')');
+SELECT error ->> 'reason' AS reason FROM chat.log_in('sam', 'wrong');
+SELECT test.error(format('SELECT chat.create_session(%s)', test.user('sam')));
+UPDATE chat.users SET suspended_until = NULL WHERE user_name = 'sam';
+
+-- Sessions that the app opens
+SELECT token AS token, session_id AS session FROM chat.create_session(test.user('sso_only'), 'kiosk', '1 hour') \gset
+SELECT user_id = test.user('sso_only') AS same, expires_at BETWEEN now() + interval '59 minutes' AND now() + interval '61 minutes' AS hour FROM chat.open_session(:'token');
+SELECT test.error('SELECT chat.create_session(1)');
+SELECT test.error(format('SELECT chat.create_session(%s, lifetime => ''-1 hour'')', test.user('sso_only')));
+
+-- Ending them: only one's own
+SELECT test.error(format('SELECT chat.revoke_session(%s, %s)', test.user('sam'), :session));
+SELECT chat.log_out(test.user('sam'), :session);
+SELECT user_id = test.user('sso_only') AS still FROM chat.open_session(:'token');
+SELECT chat.log_out(test.user('sso_only'), :session);
+SELECT chat.log_out(test.user('sso_only'), :session);
+SELECT test.error(format('SELECT chat.open_session(%L)', :'token'));
+SELECT session_id AS session FROM chat.create_session(test.user('sso_only')) \gset
+SELECT chat.revoke_session(test.user('sso_only'), :session);
+SELECT test.error(format('SELECT chat.revoke_session(%s, %s)', test.user('sso_only'), :session));
+SELECT count(*) FROM chat.list_sessions(test.user('sso_only'));
+SELECT test.error('SELECT chat.log_out(NULL, 1)'), test.error('SELECT chat.list_sessions(NULL)');
+SELECT test.error('SELECT chat.revoke_session(NULL, 1)'), test.error('SELECT chat.refresh_session(NULL, 1)');
+
+-- Changing the password ends the other sessions, and needs the old one.
+SELECT user_name FROM chat.register_user('pam', 'first secret', 'Pam');
+SELECT test.user('pam') AS pam, session_id AS session, profile ->> 'version' AS version FROM chat.log_in('pam', 'first secret', 'phone') \gset
+SELECT error FROM chat.log_in('pam', 'first secret', 'tablet');
+SELECT device_name FROM chat.list_sessions(:pam);
+SELECT error ->> 'reason' AS reason, profile FROM chat.change_password(:pam, :session, 'wrong secret', 'second secret');
+SELECT test.error(format('SELECT chat.change_password(%s, %s, ''first secret'', ''short'')', :pam, :session));
+SELECT test.error(format('SELECT chat.change_password(%s, %s, ''first secret'', ''second secret'', 1)', :pam, :session));
+SELECT count(*) FROM chat.list_sessions(:pam);
+SELECT error, profile ->> 'user_name' AS name, (profile ->> 'version')::bigint > :version AS newer FROM chat.change_password(:pam, :session, 'first secret', 'second secret', :version);
+SELECT device_name FROM chat.list_sessions(:pam);
+SELECT error ->> 'reason' AS reason FROM chat.log_in('pam', 'first secret');
+SELECT error FROM chat.log_in('pam', 'second secret');
+-- Guessing it inside a session is throttled as logging in is, and by the same count.
+SELECT value FROM chat.set_setting('login_failures_per_user', '3');
+SELECT error ->> 'reason' AS reason FROM generate_series(1, 4), LATERAL chat.change_password(:pam, :session, 'guess ' || generate_series, 'third secret');
+SELECT error ->> 'reason' AS reason FROM chat.log_in('pam', 'second secret');
+SELECT error ->> 'reason' AS reason FROM chat.delete_account(:pam, 'second secret');
+SELECT value FROM chat.set_setting('login_failures_per_user', '10');
+DELETE FROM chat.login_failures;
+-- The app can set one, also for who had none; that ends all sessions.
+SELECT user_name FROM chat.set_password(:pam, 'third secret');
+SELECT count(*) FROM chat.list_sessions(:pam);
+SELECT error FROM chat.log_in('pam', 'third secret');
+SELECT test.error(format('SELECT chat.change_password(%s, 1, '''', ''first secret'')', test.user('sso_only')));
+SELECT user_name FROM chat.set_password(test.user('sso_only'), 'first secret');
+SELECT error FROM chat.log_in('sso_only', 'first secret');
+SELECT test.error(format('SELECT chat.set_password(%s, ''short'')', :pam)), test.error('SELECT chat.set_password(1, ''first secret'')');
+
+-- All but this one
+SELECT session_id AS session FROM chat.log_in('pam', 'third secret', 'phone') \gset
+SELECT count(*) FROM chat.list_sessions(:pam);
+SELECT chat.revoke_other_sessions(:pam, :session);
+SELECT device_name FROM chat.list_sessions(:pam, :session);
+SELECT test.error('SELECT chat.revoke_other_sessions(NULL, 1)'), test.error('SELECT chat.change_password(NULL, 1, '''', '''')');
+
+-- Suspension ends them all.
+SELECT user_name FROM chat.suspend_user(:pam);
+SELECT count(*) FROM chat.list_sessions(:pam);
+SELECT test.error('SELECT chat.log_in(''pam'', ''third secret'')');
+SELECT user_name FROM chat.suspend_user(:pam, now());
+
+-- A verified identity of elsewhere: on first sight it makes a user, if that is allowed.
+SELECT value FROM chat.set_setting('external_sign_up', 'false');
+SELECT test.error('SELECT chat.log_in_external(''https://id.example'', ''s-1'', ''{"preferred_username": "Otto.X"}'')');
+SELECT count(*) FROM chat.users WHERE external_subject = 's-1';
+SELECT value FROM chat.set_setting('external_sign_up', 'true');
+SELECT profile - 'id' - 'version' - 'created_at' AS profile, token ~ '^[0-9a-f]{64}$' AS token FROM chat.log_in_external('https://id.example', 's-1',
+	'{"preferred_username": "Otto.X", "name": " Otto Xaver ", "email": "otto@example.org", "phone_number": "+49 1", "groups": [1]}', 'laptop', '192.0.2.1');
+-- Afterwards it is found, whatever the claims and the setting say; its profile is its own.
+SELECT value FROM chat.set_setting('external_sign_up', 'false');
+SELECT user_id = test.user('otto.x') AS same, profile ->> 'display_name' AS name, profile ->> 'email' AS email FROM chat.log_in_external('https://id.example', 's-1', '{"name": "Other", "email": "other@example.org"}');
+SELECT device_name, address FROM chat.list_sessions(test.user('otto.x'));
+SELECT value FROM chat.set_setting('external_sign_up', 'true');
+-- Names that are taken, odd or missing; mail that was not verified.
+SELECT regexp_replace(profile ->> 'user_name', '[0-9]{15,}', 'ID') AS user_name, regexp_replace(profile ->> 'display_name', '[0-9]{15,}', 'ID') AS display_name, profile ->> 'email' AS email
+  FROM unnest(ARRAY['{"preferred_username": "otto.x"}', '{"preferred_username": "x"}', '{"name": "Ötzi  the Iceman", "email": "o@example.org", "email_verified": false}',
+		'{}', NULL, '{"preferred_username": "deleted.7"}', '{"name": 7, "email": [1], "preferred_username": {"a": "b"}}']::jsonb[]) WITH ORDINALITY AS c (claims, number),
+	LATERAL chat.log_in_external('https://id.example', 'odd-' || number, claims) ORDER BY number;
+SELECT count(DISTINCT user_id) FROM generate_series(1, 3), LATERAL chat.log_in_external('https://id.example', 's-1');
+SELECT user_name FROM chat.suspend_user(test.user('otto.x'));
+SELECT test.error('SELECT chat.log_in_external(''https://id.example'', ''s-1'')');
+SELECT test.error('SELECT chat.log_in_external(''https://id.example'', '''')'), test.error('SELECT chat.log_in_external(NULL, ''s-1'')');
+SELECT test.error('SELECT chat.log_in_external(''https://id.example'', ''s-2'', ''[]'')');
+
+-- Maintenance
+SELECT session_id IS NOT NULL AS opened FROM chat.create_session(:pam);
+UPDATE chat.sessions SET expires_at = now() WHERE user_id = :pam;
+SELECT chat.expire_sessions(1000) > 0 AS some, chat.expire_sessions(1000) AS none;
+SELECT count(*) FROM chat.sessions WHERE user_id = :pam;
+-- Counters whose window is over go as new ones come.
+INSERT INTO chat.login_failures SELECT 'user:old' || n, 1, now() - interval '1 second' FROM generate_series(1, 15) n;
+SELECT error ->> 'reason' AS reason FROM chat.log_in('sam', 'wrong'), generate_series(1, 2);
+SELECT error ->> 'reason' AS reason FROM chat.log_in('sam', 'wrong');
+SELECT subject FROM chat.login_failures;
+DELETE FROM chat.login_failures;
