@@ -3,43 +3,109 @@
  * chat.c: the library's entry: GUCs and the two helpers every other file stands on.
  *
  * The library works in two ways. Preloaded (shared_preload_libraries = 'chat'), _PG_init runs in the postmaster
- * and the clock lives in PostgreSQL's shared memory. Not preloaded, _PG_init runs in each backend that first
- * calls one of our functions, and the clock lives in a mapped file (clock.c). Nothing else differs.
+ * and there is shared memory for the clock, the horizon and the rings. Not preloaded, _PG_init runs in each backend that first
+ * calls one of our functions: the clock lives in a mapped file (clock.c), the horizon is a matter of time (horizon.c), and
+ * events are published by the writers' own transactions.
  *
- * Files: clock.c ids · order.c the chat's row lock and its next event id · event.c trigger bodies, JSON ·
- * publish.c events to channels · file.c reading contents · settings.c chat.settings · errors.c the words of our errors · json.c writing
+ * Files: clock.c ids · horizon.c up to which all is visible · order.c the chat's row lock and its next event id · event.c trigger
+ * bodies, JSON · publish.c events to channels · transaction.c what is published, until the commit · ring.c committed notifications ·
+ * notifier.c the worker that sends them · file.c reading contents · settings.c chat.settings · errors.c the words of our errors · json.c writing
  * JSON · siphash.c channel names.
  */
 #include "chat.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "clock.h"
+#include "horizon.h"
+#include "notifier.h"
+#include "ring.h"
+#include "transaction.h"
 
 PG_MODULE_MAGIC;
 
 int chat_node_id = 0;
-int chat_delivery = DELIVERY_TRANSACTIONAL;
+int chat_delivery = DELIVERY_DEFERRED;
 int chat_user_channels = USER_CHANNELS_OWN;
 int chat_lock_timeout = 2000;
 static int user_fanout_limit = 16; /* read by chat.admit_members() */
 int chat_horizon_overlap = 10000;
 
-static const struct config_enum_entry delivery_options[] = {
-	{"transactional", DELIVERY_TRANSACTIONAL, false}, {"none", DELIVERY_NONE, false}, {NULL, 0, false}};
+static const struct config_enum_entry delivery_options[] = {{"deferred", DELIVERY_DEFERRED, false},
+															{"transactional", DELIVERY_TRANSACTIONAL, false},
+															{"outbox", DELIVERY_OUTBOX, false},
+															{"none", DELIVERY_NONE, false},
+															{NULL, 0, false}};
 
 static const struct config_enum_entry user_channels_options[] = {
 	{"own", USER_CHANNELS_OWN, false}, {"bucket", USER_CHANNELS_BUCKET, false}, {NULL, 0, false}};
 
+static int debug_pause = PAUSE_NONE;
+
+static const struct config_enum_entry pause_options[] = {{"none", PAUSE_NONE, false},
+														 {"enter", PAUSE_ENTER, false},
+														 {"push", PAUSE_PUSH, false},
+														 {"leave", PAUSE_LEAVE, false},
+														 {NULL, 0, false}};
+
+static shmem_request_hook_type next_shmem_request = NULL;
+static shmem_startup_hook_type next_shmem_startup = NULL;
+
 PGDLLEXPORT void _PG_init(void);
+
+static void
+request_shared_memory(void)
+{
+	if (next_shmem_request)
+		next_shmem_request();
+	RequestAddinShmemSpace(clock_memory());
+	RequestAddinShmemSpace(horizon_memory());
+	RequestAddinShmemSpace(ring_memory());
+	ring_request_locks();
+}
+
+static void
+start_shared_memory(void)
+{
+	if (next_shmem_startup)
+		next_shmem_startup();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	clock_start();
+	horizon_start();
+	ring_start();
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* What only a preloaded library can have. */
+static void
+preload(void)
+{
+	DefineCustomIntVariable("chat.ring_size", "Size of a ring of committed notifications.",
+							"When one is full, listeners are told to look for themselves.", &chat_ring_size,
+							8192, 64, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("chat.ring_count", "How many databases can have such a ring at the same time.",
+							"Writers of others NOTIFY by themselves.", &chat_ring_count, 4, 1, 64,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	next_shmem_request = shmem_request_hook;
+	shmem_request_hook = request_shared_memory;
+	next_shmem_startup = shmem_startup_hook;
+	shmem_startup_hook = start_shared_memory;
+	notifier_init();
+}
 
 void
 _PG_init(void)
@@ -47,8 +113,10 @@ _PG_init(void)
 	DefineCustomIntVariable("chat.node_id", "This server's number inside the ids it makes.",
 							"Unique among the servers that write to one data set.", &chat_node_id, 0, 0,
 							CLOCK_MAX_NODE, PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomEnumVariable("chat.delivery", "How committed events reach listeners.", NULL, &chat_delivery,
-							 DELIVERY_TRANSACTIONAL, delivery_options, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("chat.delivery", "How committed events reach listeners.",
+							 "deferred needs the library to be preloaded, and is transactional otherwise.",
+							 &chat_delivery, DELIVERY_DEFERRED, delivery_options, PGC_SIGHUP, 0, NULL, NULL,
+							 NULL);
 	DefineCustomEnumVariable("chat.user_channels", "Whether each user has a channel or users share 64.",
 							 "Change it with the gateways stopped: they learn a user's channel at login.",
 							 &chat_user_channels, USER_CHANNELS_OWN, user_channels_options, PGC_SIGHUP, 0,
@@ -65,8 +133,37 @@ _PG_init(void)
 							"those who read events by one cursor.",
 							&chat_horizon_overlap, 10000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL,
 							NULL);
+	DefineCustomIntVariable("chat.notify_interval", "Time between two batches of notifications, at least.",
+							"Each batch takes a transaction id.", &chat_notify_interval, 1, 0, 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomEnumVariable("chat.debug_pause", "Where a transaction stops for half a second, for tests.",
+							 NULL, &debug_pause, PAUSE_NONE, pause_options, PGC_SUSET,
+							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	if (process_shared_preload_libraries_in_progress)
+		preload();
 	MarkGUCPrefixReserved("chat");
-	clock_init();
+	transaction_init();
+}
+
+void
+chat_pause(Pause where)
+{
+	if (unlikely(debug_pause == (int) where))
+		pg_usleep(500000);
+}
+
+void
+chat_become_owner(Oid *user, int *context)
+{
+	HeapTuple schema = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(get_namespace_oid("chat", false)));
+	Oid owner;
+
+	if (!HeapTupleIsValid(schema))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("schema chat does not exist")));
+	owner = ((Form_pg_namespace) GETSTRUCT(schema))->nspowner;
+	ReleaseSysCache(schema);
+	GetUserIdAndSecContext(user, context);
+	SetUserIdAndSecContext(owner, *context | SECURITY_LOCAL_USERID_CHANGE);
 }
 
 int

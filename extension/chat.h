@@ -19,7 +19,9 @@
 /* GUCs (defined in chat.c; all PGC_SIGHUP: never a user's to change) */
 typedef enum
 {
-	DELIVERY_TRANSACTIONAL, /* pg_notify in the writer's transaction */
+	DELIVERY_DEFERRED, /* after the commit, by a notifier; transactional where there is no ring to be had */
+	DELIVERY_TRANSACTIONAL, /* NOTIFY in the writer's transaction */
+	DELIVERY_OUTBOX,        /* rows of chat.outbox */
 	DELIVERY_NONE           /* events are built for nobody: bulk loads, benchmarks */
 } Delivery;
 
@@ -34,6 +36,20 @@ extern int chat_delivery;        /* Delivery */
 extern int chat_user_channels;   /* UserChannels */
 extern int chat_lock_timeout;    /* ms a writer waits for a chat's row; 0 = as lock_timeout says */
 extern int chat_horizon_overlap; /* ms */
+
+/* For tests: where transactions stop for half a second (chat.debug_pause; superusers only). */
+typedef enum
+{
+	PAUSE_NONE,
+	PAUSE_ENTER, /* between the horizon's slot and the first id */
+	PAUSE_PUSH,  /* committed, the ring does not know it yet */
+	PAUSE_LEAVE  /* the ring knows, the horizon's slot is not empty yet */
+} Pause;
+
+extern void chat_pause(Pause where);
+
+/* The owner of schema chat's objects becomes the current user; SetUserIdAndSecContext undoes it. */
+extern void chat_become_owner(Oid *user, int *context);
 
 /*
  * A statement of ours with its plan kept for the life of the backend: declared static next to its only caller,

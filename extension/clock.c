@@ -23,7 +23,7 @@
  *
  * Ids taken by the current transaction (clock_take_id) are remembered till its end, ascending, for clock_took.
  *
- * Called from: the SQL functions below, order.c. Locks: the sequence, SHARE UPDATE EXCLUSIVE, held for one read
+ * Called from: the SQL functions below, order.c, horizon.c, transaction.c. Locks: the sequence, SHARE UPDATE EXCLUSIVE, held for one read
  * and one setval every CEILING_STEP. Nothing here waits for another writer otherwise.
  */
 #include "clock.h"
@@ -34,25 +34,22 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "port/atomics.h"
 #include "storage/fd.h"
-#include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/shmem.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "chat.h"
 #include "errors.h"
+#include "horizon.h"
 
 #define SEQUENCE_BITS 12
 #define NODE_BITS     10
@@ -77,51 +74,20 @@ static int64 *taken = NULL; /* ids of this transaction, ascending; TopTransactio
 static int ntaken = 0;
 static int taken_size = 0;
 
-static shmem_request_hook_type next_shmem_request = NULL;
-static shmem_startup_hook_type next_shmem_startup = NULL;
-
-static void
-request_shared_memory(void)
+Size
+clock_memory(void)
 {
-	if (next_shmem_request)
-		next_shmem_request();
-	RequestAddinShmemSpace(sizeof(ClockShared));
-}
-
-static void
-start_shared_memory(void)
-{
-	bool found;
-
-	if (next_shmem_startup)
-		next_shmem_startup();
-	shared = ShmemInitStruct("chat clock", sizeof(ClockShared), &found);
-	if (!found)
-		memset(shared, 0, sizeof(ClockShared));
-}
-
-static void
-forget_taken(XactEvent event, void *arg)
-{
-	(void) arg;
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE ||
-		event == XACT_EVENT_PARALLEL_COMMIT || event == XACT_EVENT_PARALLEL_ABORT)
-	{
-		taken = NULL; /* went with its memory context */
-		ntaken = taken_size = 0;
-	}
+	return sizeof(ClockShared);
 }
 
 void
-clock_init(void)
+clock_start(void)
 {
-	RegisterXactCallback(forget_taken, NULL);
-	if (!process_shared_preload_libraries_in_progress)
-		return;
-	next_shmem_request = shmem_request_hook;
-	shmem_request_hook = request_shared_memory;
-	next_shmem_startup = shmem_startup_hook;
-	shmem_startup_hook = start_shared_memory;
+	bool found;
+
+	shared = ShmemInitStruct("chat clock", sizeof(ClockShared), &found);
+	if (!found)
+		memset(shared, 0, sizeof(ClockShared));
 }
 
 /* Removes the files of earlier servers in this data directory. */
@@ -245,32 +211,26 @@ write_ceiling(uint64 tick)
 }
 
 /*
- * Makes `tick` usable: raises the durable ceiling above it, and in the first call after a start moves the clock
- * to the old ceiling. Runs as the owner of the sequence, whoever asked for an id.
+ * In the first call after a start moves the clock to the old ceiling; then, unless tick is 0, makes `tick` usable: raises
+ * the durable ceiling above it. Runs as the owner of schema chat, whoever asked for an id.
  */
 static void
 raise_ceiling(uint64 tick)
 {
 	Oid sequence = get_relname_relid("id_ceiling", get_namespace_oid("chat", false));
-	HeapTuple relation = SearchSysCache1(RELOID, ObjectIdGetDatum(sequence));
-	Oid owner;
 	Oid user;
 	int context;
 	uint64 durable;
 
-	if (!HeapTupleIsValid(relation))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("sequence chat.id_ceiling does not exist")));
-	owner = ((Form_pg_class) GETSTRUCT(relation))->relowner;
-	ReleaseSysCache(relation);
-
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	chat_become_owner(&user, &context);
 	LockRelationOid(sequence, ShareUpdateExclusiveLock);
 	SPI_connect();
 	durable = read_ceiling();
 	if ((ceiling == 0 && !is_recovered()) || durable > pg_atomic_read_u64(&shared->tick) + CEILING_STEP)
 	{
-		tick = advance(durable);
+		uint64 lifted = advance(durable);
+
+		tick = tick == 0 ? 0 : lifted;
 		set_recovered();
 	}
 	if (durable <= tick)
@@ -299,6 +259,26 @@ tick_above(int64 after_id)
 	return (ms + 1) << SEQUENCE_BITS;
 }
 
+uint64
+clock_tick(void)
+{
+	return pg_atomic_read_u64(&shared->tick);
+}
+
+int64
+clock_tick_id(uint64 tick)
+{
+	return (int64) ((tick >> SEQUENCE_BITS) << (NODE_BITS + SEQUENCE_BITS) |
+					(uint64) chat_node_id << SEQUENCE_BITS | (tick & (TICK_MS - 1)));
+}
+
+void
+clock_recover(void)
+{
+	if (!is_recovered())
+		raise_ceiling(0);
+}
+
 int64
 clock_next_id(int64 after_id)
 {
@@ -322,15 +302,20 @@ clock_next_id(int64 after_id)
 	tick = advance(Max(wall, floor));
 	if (unlikely(tick >= ceiling))
 		raise_ceiling(tick);
-	return (int64) ((tick >> SEQUENCE_BITS) << (NODE_BITS + SEQUENCE_BITS) |
-					(uint64) chat_node_id << SEQUENCE_BITS | (tick & (TICK_MS - 1)));
+	return clock_tick_id(tick);
 }
 
 int64
 clock_take_id(int64 after_id)
 {
-	int64 id = clock_next_id(after_id);
+	int64 id;
 
+	PreventCommandIfReadOnly("chat.next_id()");
+	if (unlikely(shared == NULL))
+		map_file();
+	clock_recover(); /* what horizon_enter notes must not be the tick of a clock that has just started */
+	horizon_enter();
+	id = clock_next_id(after_id);
 	if (ntaken == taken_size)
 	{
 		taken_size = Max(16, taken_size * 2);
@@ -359,6 +344,32 @@ clock_took(int64 id)
 	return low < ntaken && taken[low] == id;
 }
 
+bool
+clock_took_any(void)
+{
+	return ntaken > 0;
+}
+
+void
+clock_forget(void)
+{
+	taken = NULL; /* went with its memory context */
+	ntaken = taken_size = 0;
+}
+
+int64
+clock_id_at(TimestampTz at)
+{
+	int64 ms;
+
+	if (at <= EPOCH_PG_US)
+		return 0;
+	if (TIMESTAMP_NOT_FINITE(at) || (at - EPOCH_PG_US) / 1000 > MAX_MS)
+		return PG_INT64_MAX;
+	ms = (at - EPOCH_PG_US) / 1000;
+	return ms << (NODE_BITS + SEQUENCE_BITS);
+}
+
 TimestampTz
 clock_id_time(int64 id)
 {
@@ -379,6 +390,17 @@ chat_take_id(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(clock_take_id(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0)));
 }
 
+/* chat.last_id() */
+PG_FUNCTION_INFO_V1(chat_last_id);
+Datum
+chat_last_id(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	if (unlikely(shared == NULL))
+		map_file();
+	PG_RETURN_INT64(clock_tick_id(clock_tick()));
+}
+
 PG_FUNCTION_INFO_V1(chat_id_time);
 Datum
 chat_id_time(PG_FUNCTION_ARGS)
@@ -390,13 +412,5 @@ PG_FUNCTION_INFO_V1(chat_id_at);
 Datum
 chat_id_at(PG_FUNCTION_ARGS)
 {
-	TimestampTz at = PG_GETARG_TIMESTAMPTZ(0);
-	int64 ms;
-
-	if (at <= EPOCH_PG_US)
-		PG_RETURN_INT64(0);
-	if (TIMESTAMP_NOT_FINITE(at) || (at - EPOCH_PG_US) / 1000 > MAX_MS)
-		PG_RETURN_INT64(PG_INT64_MAX);
-	ms = (at - EPOCH_PG_US) / 1000;
-	PG_RETURN_INT64(ms << (NODE_BITS + SEQUENCE_BITS));
+	PG_RETURN_INT64(clock_id_at(PG_GETARG_TIMESTAMPTZ(0)));
 }

@@ -92,6 +92,9 @@ static const Reason reasons[] = {
 	{"quota_exceeded", "MC429", "this user's files take too much room", "Delete some first."},
 	{"too_many_push_tokens", "MC429", "this user has too many devices for pushes", "Unregister some first."},
 	{"chat_busy", "MC503", "the chat is locked by a long transaction", "Try again."},
+	{"transaction_too_old", "MC503",
+	 "the transaction has gone on for too long after its first change in a chat",
+	 "Commit within half of chat.horizon_overlap, or preload the library."},
 };
 
 void

@@ -83,6 +83,7 @@ begin_event(Event *event, const char *type)
 	initStringInfo(&event->json);
 	appendStringInfo(&event->json, "{\"type\":\"%s\"", type);
 	event->common = 0;
+	event->key = 0;
 }
 
 /* The JSON that a SQL helper makes of a message's parts; needs SPI. */

@@ -6,9 +6,12 @@
  *	2  It is wrapped as {"to":["user id",…],"event":{…}} or, for all of a large chat, {"chat":"id","event":{…}}; the copy
  *	   for those who come into a large chat or leave it has both. At most MAX_PAYLOAD bytes: a larger one goes without
  *	   what lies behind its common members, marked "partial": true, and the receiver reads it back by id.
- *	3  publish_payload sends that to the channel of each user, once a channel where users share one, or to the
- *	   chat's. It is the one place that knows chat.delivery: `transactional` calls NOTIFY at once, so that PostgreSQL delivers at
- *	   commit and drops what a rolled-back savepoint or transaction published.
+ *	3  publish_payload addresses that to the channel of each user, once a channel where users share one, or to the
+ *	   chat's, and hands it to transaction.c, which keeps it until the commit. With chat.delivery = outbox it
+ *	   becomes a row of chat.outbox at once, without channels; with none it goes nowhere.
+ *
+ * A marker (publish_horizon) is a horizon on the channel of the gateway that has asked: it travels like everything else and
+ * behind everything that was published up to then, so when it arrives, all events up to that horizon have.
  *
  * Channel names are "chat_u_" or "chat_c_" and a keyed hash of the user's id or a bucket's number: LISTEN knows no
  * privileges, so not being able to name a channel is the access control. The key stands in chat.channel_key,
@@ -16,21 +19,28 @@
  */
 #include "publish.h"
 
-#include "commands/async.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "chat.h"
+#include "clock.h"
+#include "errors.h"
+#include "horizon.h"
 #include "json.h"
 #include "siphash.h"
+#include "transaction.h"
 
 #define MAX_PAYLOAD  7900 /* NOTIFY takes less than 8,000 bytes */
 #define USER_BUCKETS 64
 #define CHAT_BUCKETS 256
 #define MAX_USERS    64                       /* in one payload */
 #define CHANNEL_SIZE (sizeof("chat_u_") + 32) /* 128 bits in hex and the NUL */
+
+#define MARKER_PREFIX "chat_g_" /* of the channels that gateways make up for themselves */
 
 static uint8 channel_key[16]; /* as loaded by channel_key_cache */
 
@@ -106,26 +116,69 @@ wrap(StringInfo payload, const Event *event, bool partial, int64 chat_id, const 
 	appendStringInfoString(payload, "}}");
 }
 
+/*
+ * A row of chat.outbox. Its id is taken after the event's own, so rows up to a horizon are complete, and in the order of
+ * events where that matters: inside a chat. Runs as the owner of the table, who published is of no matter.
+ */
 static void
-publish_payload(const char *payload, int64 chat_id, const int64 *user_ids, int count)
+post(const char *payload)
 {
-	char channels[MAX_USERS][CHANNEL_SIZE];
+	static Statement statement = {
+		"INSERT INTO chat.outbox (id, payload) VALUES ($1, $2)", 2, {INT8OID, TEXTOID}, NULL};
+	Oid user;
+	int context;
+
+	chat_become_owner(&user, &context);
+	SPI_connect();
+	statement_run(&statement, (Datum[]){Int64GetDatum(clock_take_id(0)), CStringGetTextDatum(payload)}, NULL,
+				  false);
+	SPI_finish();
+	SetUserIdAndSecContext(user, context);
+}
+
+/* channels: `count` names with their NULs, one behind the other. */
+static void
+dispatch(const char *payload, const char *channels, int count, int64 key, int flags)
+{
+	RingRecord record = {.channels = (uint16) count, .flags = (uint16) flags, .key = key};
+	const char *end = channels;
+
+	if (chat_delivery == DELIVERY_NONE)
+		return;
+	if (chat_delivery == DELIVERY_OUTBOX)
+	{
+		post(payload);
+		return;
+	}
+	for (int i = 0; i < count; i++)
+		end += strlen(end) + 1;
+	record.size = ring_record_size(end - channels, strlen(payload));
+	transaction_publish(&record, channels, payload);
+}
+
+static void
+publish_payload(const char *payload, int64 key, int64 chat_id, const int64 *user_ids, int count)
+{
+	char channels[MAX_USERS * CHANNEL_SIZE];
 	int distinct = 0;
 
 	if (count == 0)
-		name_chat_channel(chat_id, channels[distinct++]);
+	{
+		name_chat_channel(chat_id, channels);
+		distinct = 1;
+	}
 	for (int i = 0; i < count; i++)
 	{
+		char *name = channels + distinct * CHANNEL_SIZE;
 		bool repeated = false;
 
-		name_user_channel(user_ids[i], channels[distinct]);
+		name_user_channel(user_ids[i], name);
 		for (int k = 0; k < distinct && !repeated; k++)
-			repeated = strcmp(channels[k], channels[distinct]) == 0;
+			repeated = strcmp(channels + k * CHANNEL_SIZE, name) == 0;
 		if (!repeated)
 			distinct++;
 	}
-	for (int i = 0; i < distinct; i++)
-		Async_Notify(channels[i], payload);
+	dispatch(payload, channels, distinct, key, 0);
 }
 
 /* To at most MAX_USERS users, or to all of the chat when count is 0. */
@@ -141,7 +194,7 @@ publish_part(const Event *event, int64 chat_id, const int64 *user_ids, int count
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("event is too large to be published")));
 	if (payload.len > MAX_PAYLOAD)
 		wrap(&payload, event, true, chat_id, user_ids, count);
-	publish_payload(payload.data, chat_id, user_ids, count);
+	publish_payload(payload.data, event->key, chat_id, user_ids, count);
 	pfree(payload.data);
 }
 
@@ -154,6 +207,73 @@ publish(const Event *event, const Audience *audience)
 		publish_part(event, audience->chat_id, NULL, 0);
 	for (int i = 0; i < audience->count; i += MAX_USERS)
 		publish_part(event, audience->chat_id, audience->user_ids + i, Min(MAX_USERS, audience->count - i));
+}
+
+void
+publish_signal(const char *channel)
+{
+	RingRecord record = {.size = ring_record_size(strlen(channel) + 1, 0), .channels = 1};
+
+	if (chat_delivery == DELIVERY_DEFERRED || chat_delivery == DELIVERY_TRANSACTIONAL)
+		transaction_publish(&record, channel, "");
+}
+
+/* chat.publish_resync() */
+PG_FUNCTION_INFO_V1(chat_publish_resync);
+Datum
+chat_publish_resync(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	transaction_publish_resync();
+	PG_RETURN_VOID();
+}
+
+/* chat.publish_signal(channel) */
+PG_FUNCTION_INFO_V1(chat_publish_signal);
+Datum
+chat_publish_signal(PG_FUNCTION_ARGS)
+{
+	publish_signal(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_VOID();
+}
+
+/* chat.publish_horizon(channel) → (horizon, delivery) */
+PG_FUNCTION_INFO_V1(chat_publish_horizon);
+Datum
+chat_publish_horizon(PG_FUNCTION_ARGS)
+{
+	char *channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64 horizon = horizon_id(); /* first: what follows is published behind all up to it */
+	TupleDesc shape;
+	Datum values[2];
+	bool nulls[2] = {false, false};
+
+	if (strncmp(channel, MARKER_PREFIX, strlen(MARKER_PREFIX)) != 0 ||
+		strlen(channel) != strlen(MARKER_PREFIX) + 32 ||
+		strspn(channel + strlen(MARKER_PREFIX), "0123456789abcdef") != 32)
+		chat_fail("invalid_argument", "this is no channel of a gateway",
+				  "Use " MARKER_PREFIX " and 32 random hexadecimal digits.");
+	if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "publish_horizon returns a row");
+	dispatch(psprintf("{\"horizon\":\"" INT64_FORMAT "\"}", horizon), channel, 1, 0, RECORD_MARKER);
+	values[0] = Int64GetDatum(horizon);
+	values[1] = CStringGetTextDatum(GetConfigOption("chat.delivery", false, false));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(shape), values, nulls)));
+}
+
+/* chat.delivery_stat(name) */
+PG_FUNCTION_INFO_V1(chat_delivery_stat);
+Datum
+chat_delivery_stat(PG_FUNCTION_ARGS)
+{
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int64 value;
+
+	if (strcmp(name, "ids") == 0)
+		PG_RETURN_INT64((int64) horizon_ids_made());
+	if (!ring_stat(name, &value))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(value);
 }
 
 /* chat.chat_channel(chat_id) */

@@ -17,6 +17,7 @@ typedef struct Event
 {
 	StringInfoData json; /* caller's memory context */
 	int common;          /* length of the common members; 0 = all of it */
+	int64 key;           /* its id or version, by which the notifier sorts; 0 for what has none */
 } Event;
 
 /*
@@ -32,5 +33,8 @@ typedef struct Audience
 
 /* Publishes with this transaction's fate. */
 extern void publish(const Event *event, const Audience *audience);
+
+/* The same of an empty notification on a fixed channel, once a transaction. */
+extern void publish_signal(const char *channel);
 
 #endif

@@ -25,8 +25,10 @@ COMMENT ON FUNCTION chat.id_parts IS 'What an id is made of.';
 GRANT EXECUTE ON FUNCTION chat.id_parts TO chat_app; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.horizon()
-RETURNS bigint LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT chat.id_at(clock_timestamp() - current_setting('chat.horizon_overlap')::interval)
-$$;
-COMMENT ON FUNCTION chat.horizon IS 'An id such that all events up to it are visible to whoever looks after this call: now - chat.horizon_overlap (10 s). That holds for transactions that end within this time after their first change; what a longer one commits is missed by those who have read past it.';
+RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'chat_horizon';
+COMMENT ON FUNCTION chat.horizon IS 'An id such that every transaction that has taken one at or below it has ended: whoever looks after this call, in a statement of its own, sees all they wrote. It may step back a little; keep the greatest. With the library preloaded it is exact, an open transaction that has changed a chat holds it back; else it is now - chat.horizon_overlap (10 s), and a transaction that took its first id longer than half of that ago fails at its commit with MC503 transaction_too_old. 25006 on a standby.';
 GRANT EXECUTE ON FUNCTION chat.horizon TO chat_app, chat_gateway, chat_monitor; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.last_id()
+RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'chat_last_id';
+COMMENT ON FUNCTION chat.last_id IS 'The last id that this server has made, or one that it will not make any more.';

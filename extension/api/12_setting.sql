@@ -22,6 +22,7 @@ LANGUAGE sql IMMUTABLE AS $$
 	('members_max', 'integer', '100000', '2', '10000000', 'members of a chat'),
 	('members_per_call_max', 'integer', '100', '1', '1000', 'users that one call may add'),
 	('event_retention', 'interval', '30 days', '1 hour', '100 years', 'how long events other than messages are kept'),
+	('outbox_retention', 'interval', '5 minutes', '1 minute', '1 day', 'how long rows stay in the outbox; a gateway that was away longer reads the event log'),
 	('anyone_adds_members', 'boolean', 'false', NULL, NULL, 'whether members who are no admins may add others and make invite links'),
 	('history_for_new_members', 'choice', 'all', NULL, 'all|none', 'whether who joins sees what was written before'),
 	('receipts_max_members', 'integer', '100', '2', '10000', 'in larger chats nobody hears how far others have read, there are no typing and signals, and being in one shows nobody''s presence'),

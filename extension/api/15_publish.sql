@@ -26,3 +26,67 @@ COMMENT ON FUNCTION chat.publish IS 'Publishes an event that no table logs: to t
 CREATE OR REPLACE FUNCTION chat.took(id bigint)
 RETURNS boolean LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'chat_took';
 COMMENT ON FUNCTION chat.took IS 'Whether this very transaction took the id: triggers publish only such rows, so that a restore or replication publishes nothing.';
+
+CREATE OR REPLACE FUNCTION chat.publish_signal(channel text)
+RETURNS void LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'chat_publish_signal';
+COMMENT ON FUNCTION chat.publish_signal IS 'An empty notification on one of the fixed channels, sent as events are: never with NOTIFY''s lock in a busy writer''s transaction.';
+
+CREATE OR REPLACE FUNCTION chat.publish_resync()
+RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'chat_publish_resync';
+COMMENT ON FUNCTION chat.publish_resync IS 'Tells all listeners on channel chat_resync that they may have missed something.';
+
+CREATE OR REPLACE FUNCTION chat.publish_horizon(channel text, OUT horizon bigint, OUT delivery text)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'chat_publish_horizon';
+COMMENT ON FUNCTION chat.publish_horizon IS 'Sends {"horizon":"id"} with the present chat.horizon() to a channel of the caller''s own, chat_g_ and 32 random hexadecimal digits, behind all that was published before: when it arrives, all events up to that horizon have. It is lost, and to be asked for again, when notifications are. delivery: the value of chat.delivery; with outbox it comes as a row of read_outbox, with none it does not come. MC400 invalid_argument; 25006 on a standby.';
+GRANT EXECUTE ON FUNCTION chat.publish_horizon TO chat_gateway; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.read_outbox(after_id bigint, page_size integer DEFAULT NULL)
+RETURNS TABLE (id bigint, payload text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT o.id, o.payload FROM chat.outbox o WHERE o.id > coalesce(read_outbox.after_id, 0) ORDER BY o.id
+	 LIMIT least(greatest(coalesce(read_outbox.page_size, 1000), 1), 10000)
+$$;
+COMMENT ON FUNCTION chat.read_outbox IS 'What was published with chat.delivery = outbox, ascending by id, page_size (1,000, at most 10,000) after after_id: the payloads that would be notified, once each, for whatever channels. Up to chat.horizon() rows are complete; above it rows may still appear between those already seen: read again from a horizon taken before the last reading, and drop what was seen.';
+GRANT EXECUTE ON FUNCTION chat.read_outbox TO chat_gateway; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.expire_outbox(batch integer)
+RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	expired integer;
+BEGIN
+	DELETE FROM chat.outbox o USING (
+		SELECT p.id FROM chat.outbox p WHERE p.id < chat.id_at(now() - chat.setting_interval('outbox_retention'))
+		 ORDER BY p.id LIMIT expire_outbox.batch FOR UPDATE SKIP LOCKED) old
+	 WHERE o.id = old.id;
+	GET DIAGNOSTICS expired = ROW_COUNT;
+	RETURN expired;
+END
+$$;
+COMMENT ON FUNCTION chat.expire_outbox IS 'For run_maintenance: deletes at most batch rows of the outbox that are older than the setting outbox_retention, and answers how many.';
+
+CREATE OR REPLACE FUNCTION chat.rotate_channel_key()
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE chat.channel_key SET key = substring(sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')) FOR 16);
+	PERFORM chat.publish_resync();
+END
+$$;
+COMMENT ON FUNCTION chat.rotate_channel_key IS 'Renames all channels: whoever has learnt a name of user_channel or chat_channel hears nothing on it any more. Gateways read the names again and then what they missed meanwhile; other listeners have to ask for theirs again when they hear chat_resync.';
+GRANT EXECUTE ON FUNCTION chat.rotate_channel_key TO chat_app; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.subscribe_user(user_id bigint)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	channel text := chat.user_channel(subscribe_user.user_id);
+BEGIN
+	EXECUTE format('LISTEN %I', channel);
+	LISTEN chat_resync;
+	RETURN channel;
+END
+$$;
+COMMENT ON FUNCTION chat.subscribe_user IS 'LISTENs to what this user may hear, and to chat_resync, in the session that calls it; answers the channel. What is heard there is for the users in "to"; large chats have channels of their own (chat_channel).';
+GRANT EXECUTE ON FUNCTION chat.subscribe_user TO chat_app, chat_gateway; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.delivery_stat(name text)
+RETURNS bigint LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'chat_delivery_stat';
+COMMENT ON FUNCTION chat.delivery_stat IS 'A counter for chat.stats, of this database since the server''s start, of ids of all databases; NULL where there is no ring.';

@@ -46,7 +46,7 @@ BEGIN
 		 WHERE m.chat_id = queue_push.chat_id AND m.user_id <> queue_push.sender_id AND m.left_id IS NULL
 		   AND (m.muted_until IS NULL OR m.muted_until <= now()) AND NOT chat.is_live(m.user_id)) THEN
 		INSERT INTO chat.push_queue (message_id, chat_id) VALUES (queue_push.message_id, queue_push.chat_id);
-		NOTIFY chat_push;
+		PERFORM chat.publish_signal('chat_push');
 	END IF;
 END
 $$;

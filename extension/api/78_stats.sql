@@ -1,6 +1,26 @@
 CREATE OR REPLACE VIEW chat.stats AS
-SELECT 'horizon_lag_seconds' AS name, extract(epoch FROM clock_timestamp() - chat.id_time(chat.horizon())) AS value,
-	'how far read_events and sync stay behind' AS description
+SELECT 'horizon_lag_seconds' AS name, CASE WHEN NOT pg_is_in_recovery() THEN greatest(extract(epoch FROM chat.id_time(chat.last_id()) - chat.id_time(chat.horizon())), 0) END AS value,
+	'how far read_events and the cursors of sync stay behind the last id: an open transaction holds them back' AS description
+UNION ALL
+SELECT 'ids_made', chat.delivery_stat('ids'), 'ids taken since the server''s start, in all its databases; this and the next eight are NULL where the library is not preloaded or has no ring yet'
+UNION ALL
+SELECT 'notifications_queued', chat.delivery_stat('queued'), 'put into the ring by committed transactions'
+UNION ALL
+SELECT 'notifications_published', chat.delivery_stat('published'), 'of these, sent by the notifier'
+UNION ALL
+SELECT 'ring_bytes', chat.delivery_stat('bytes'), 'waiting in the ring'
+UNION ALL
+SELECT 'ring_use', round(chat.delivery_stat('bytes') / (pg_size_bytes(current_setting('chat.ring_size', true))), 4), 'share of the ring that is full'
+UNION ALL
+SELECT 'ring_overflows', chat.delivery_stat('overflowed'), 'transactions whose notifications found no room or were too many'
+UNION ALL
+SELECT 'resyncs', chat.delivery_stat('resyncs'), 'times that listeners were told to look for themselves'
+UNION ALL
+SELECT 'notifier_batches', chat.delivery_stat('batches'), 'transactions of the notifier'
+UNION ALL
+SELECT 'notifier_starts', chat.delivery_stat('notifiers'), 'notifiers started'
+UNION ALL
+SELECT 'outbox_rows', (SELECT count(*) FROM chat.outbox), 'rows of the outbox'
 UNION ALL
 SELECT 'notify_queue_use', pg_notification_queue_usage()::numeric, 'share of PostgreSQL''s NOTIFY queue that is full; at 1 nobody can commit'
 UNION ALL
@@ -20,3 +40,5 @@ SELECT 'sessions', (SELECT count(*) FROM chat.sessions s WHERE s.expires_at > no
 COMMENT ON VIEW chat.stats IS 'What an operator watches: name, value, description. Releases add rows.';
 GRANT SELECT ON chat.stats TO chat_monitor, chat_app; -- since 0.2.0
 GRANT EXECUTE ON FUNCTION chat.id_time TO chat_monitor; -- since 0.2.0
+GRANT EXECUTE ON FUNCTION chat.last_id TO chat_monitor, chat_app; -- since 0.2.0
+GRANT EXECUTE ON FUNCTION chat.delivery_stat TO chat_monitor, chat_app; -- since 0.2.0

@@ -590,3 +590,10 @@ $storage$;
 
 -- What 0.1.0 did not count.
 UPDATE chat.chats c SET member_count = (SELECT count(*) FROM chat.members m WHERE m.chat_id = c.id);
+
+-- Not dumped either: what was published belongs to this server's listeners.
+CREATE TABLE chat.outbox (
+	id bigint PRIMARY KEY,
+	payload text NOT NULL
+);
+COMMENT ON TABLE chat.outbox IS 'With chat.delivery = outbox, what would be notified; read by gateways (read_outbox), removed by maintenance after the setting outbox_retention.';

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * transaction.h: what this transaction has published, till it ends. See transaction.c.
+ */
+#ifndef CHAT_TRANSACTION_H
+#define CHAT_TRANSACTION_H
+
+#include "postgres.h"
+
+#include "ring.h"
+
+extern void transaction_init(void);
+
+/* Keeps a notification for the commit; copied. Dropped with the subtransaction that it was published in. */
+extern void transaction_publish(const RingRecord *record, const char *channels, const char *payload);
+
+/* Instead of all that is lost: listeners are to look for themselves. */
+extern void transaction_publish_resync(void);
+
+#endif
