@@ -134,17 +134,5 @@ sub heard
 
 sub heard_on
 {
-	my ($channels, $sql) = @_;
-	my $listen = join '', map { "LISTEN \"$_\";" } @$channels;
-	my @heard;
-
-	my ($status, $out, $error) = $node->psql('postgres', "SET client_encoding = 'UTF8';\n$listen\n$sql;\nSELECT 1;");
-	die $error if $status;
-	while ($out =~ /^Asynchronous notification "([^"]+)" (?:with payload "(.*)" )?received from server process/mg)
-	{
-		my ($channel, $payload) = ($1, $2);
-
-		push @heard, {channel => $channel, payload => defined $payload ? decode_json($payload) : undef};
-	}
-	return @heard;
+	return chat_heard($node, @_);
 }

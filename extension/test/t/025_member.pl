@@ -6,7 +6,6 @@ use strict;
 use warnings;
 
 use ChatTest;
-use JSON::PP;
 use Test::More;
 
 my $node = chat_node('member');
@@ -45,24 +44,11 @@ is_deeply(heard("SELECT chat.remove_member($alice, $group, $carol)"), ['member_l
 is_deeply(heard("SELECT chat.add_members($alice, $group, ARRAY[$carol])"), ['member_joined carol: carol', 'member_joined carol: chat'], 'and who joins');
 $node->safe_psql('postgres', "SELECT chat.add_members($alice, $group, ARRAY(SELECT test.id FROM (SELECT id, row_number() OVER () / 100 AS part FROM chat.users) test WHERE part = p)) FROM generate_series(0, 100) p");
 is($node->safe_psql('postgres', "SELECT member_count FROM chat.get_chat($alice, $group)"), 10002, '10,002 members');
-is(scalar notifications("SELECT chat.send_message($alice, $group, 'x')", user_channels('LIMIT 500'), $node->safe_psql('postgres', "SELECT chat.chat_channel($group)")),
+is(scalar chat_heard($node, [user_channels('LIMIT 500'), $node->safe_psql('postgres', "SELECT chat.chat_channel($group)")], "SELECT chat.send_message($alice, $group, 'x')"),
 	1, 'one notification a message, whoever listens');
 
 $node->stop;
 done_testing();
-
-# Notifications on these channels of what a session runs itself.
-sub notifications
-{
-	my ($sql, @channels) = @_;
-	my ($status, $out, $error) = $node->psql('postgres', join('', map { "LISTEN \"$_\";\n" } @channels) . "$sql;\nSELECT 1;");
-	my @heard;
-
-	die $error if $status || $error;
-	push @heard, {channel => $1, payload => decode_json($2)}
-		while $out =~ /^Asynchronous notification "([^"]+)" with payload "(.*)" received from server process/mg;
-	return @heard;
-}
 
 sub user_channels
 {
@@ -76,7 +62,7 @@ sub heard
 	my $chat_channel = $node->safe_psql('postgres', "SELECT chat.chat_channel($group)");
 	my %heard;
 
-	for my $heard (notifications($sql, user_channels("WHERE id IN ($alice, $bob, $carol)"), $chat_channel))
+	for my $heard (chat_heard($node, [user_channels("WHERE id IN ($alice, $bob, $carol)"), $chat_channel], $sql))
 	{
 		my $event = $heard->{payload}{event};
 		my @marks = ((map { $name{$_} // () } @{$event->{user_ids} // []}), grep { $event->{$_} } qw(large hidden partial));

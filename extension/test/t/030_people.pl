@@ -6,7 +6,6 @@ use strict;
 use warnings;
 
 use ChatTest;
-use JSON::PP;
 use Test::More;
 
 my $node = chat_node('people');
@@ -76,15 +75,7 @@ done_testing();
 sub heard
 {
 	my ($sql) = @_;
-	my $listen = join ' ', split /\n/, $node->safe_psql('postgres', "SELECT format('LISTEN %I;', chat.user_channel(u)) FROM unnest(ARRAY[0, $alice, $bob, $carol]) u");
-	my ($status, $out, $error) = $node->psql('postgres', "SET client_encoding = 'UTF8';\n$listen\n$sql;\nSELECT 1;");
-	my @heard;
+	my @channels = split /\n/, $node->safe_psql('postgres', "SELECT chat.user_channel(u) FROM unnest(ARRAY[0, $alice, $bob, $carol]) u");
 
-	die $error if $status;
-	while ($out =~ /^Asynchronous notification "[^"]+" with payload "(.*)" received from server process/mg)
-	{
-		my $payload = decode_json($1);
-		push @heard, map { {to => $_, event => {%{$payload->{event}}}} } @{$payload->{to}};
-	}
-	return @heard;
+	return map { my $payload = $_->{payload}; map { {to => $_, event => {%{$payload->{event}}}} } @{$payload->{to}} } chat_heard($node, \@channels, $sql);
 }

@@ -90,11 +90,6 @@ done_testing();
 sub heard
 {
 	my ($user, $sql) = @_;
-	my $channel = $node->safe_psql('postgres', "SELECT chat.user_channel($user)");
-	my ($status, $out, $error) = $node->psql('postgres', "SET client_encoding = 'UTF8';\nLISTEN \"$channel\";\n$sql;\nSELECT 1;");
-	my @heard;
 
-	die $error if $status;
-	push @heard, decode_json($1)->{event} while $out =~ /^Asynchronous notification "[^"]+" with payload "(.*)" received from server process/mg;
-	return @heard;
+	return map { $_->{payload}{event} } chat_heard($node, [$node->safe_psql('postgres', "SELECT chat.user_channel($user)")], $sql);
 }

@@ -60,23 +60,12 @@ is($node->safe_psql('restored', "SELECT received FROM chat.append_upload($alice,
 $node->stop;
 done_testing();
 
-sub notifications
-{
-	my ($listen, $sql) = @_;
-	my ($status, $out, $error) = $node->psql('postgres', "SET client_encoding = 'UTF8';\n$listen\n$sql;\nSELECT 1;");
-
-	die $error if $status;
-
-	my @heard = $out =~ /^Asynchronous notification "[^"]+" (?:with payload "(.*)" )?received from server process/mg;
-	return @heard;
-}
-
 sub heard
 {
-	return map { decode_json($_) } notifications(join('', map { "LISTEN \"$_\";" } values %channel), $_[0]);
+	return map { $_->{payload} } chat_heard($node, [values %channel], $_[0]);
 }
 
 sub pushes
 {
-	return notifications('LISTEN chat_push;', $_[0]);
+	return chat_heard($node, ['chat_push'], $_[0]);
 }

@@ -4,6 +4,7 @@
 #   use ChatTest;
 #   my $node = chat_node('name', preload => 1, conf => "chat.node_id = 3\n");   # started, extension created
 #   my ($alice, $bob) = chat_users($node, qw(alice bob));                       # ids
+#   my @heard = chat_heard($node, [@channels], "SELECT …");                     # notifications that follow: {channel, payload}
 #   chat_crash($node);                                                          # kill -9, and up again
 #
 # The nodes are PostgreSQL::Test::Cluster's: everything it can do (backup, standby, stop('immediate'), kill9) holds.
@@ -14,10 +15,11 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(chat_node chat_users chat_crash);
+our @EXPORT = qw(chat_node chat_users chat_heard chat_settle chat_crash);
 
 # A running server; database postgres has the extension unless extension => 0.
 sub chat_node
@@ -40,6 +42,30 @@ sub chat_users
 	my ($node, @names) = @_;
 
 	return map { $node->safe_psql('postgres', "SELECT (chat.create_user('$_')).id") } @names;
+}
+
+# Statements after which all that was committed before is notified, however it is delivered.
+sub chat_settle
+{
+	return 'DO $$ BEGIN WHILE chat.delivery_stat(\'bytes\') > 0 LOOP PERFORM pg_sleep(0.002); END LOOP; END $$; SELECT 1;';
+}
+
+# What is heard on these channels by a session that runs the statements itself; payload is decoded, undef when empty.
+sub chat_heard
+{
+	my ($node, $channels, $sql) = @_;
+	my $listen = join '', map { "LISTEN \"$_\";\n" } @$channels;
+	my @heard;
+
+	my ($status, $out, $error) = $node->psql('postgres', "SET client_encoding = 'UTF8';\n$listen$sql;\n" . chat_settle());
+	die $error if $status;
+	while ($out =~ /^Asynchronous notification "([^"]+)" (?:with payload "(.*)" )?received from server process/mg)
+	{
+		my ($channel, $payload) = ($1, $2);
+
+		push @heard, {channel => $channel, payload => defined $payload ? decode_json($payload) : undef};
+	}
+	return @heard;
 }
 
 # kill -9 of the postmaster and a start, which has to wait till its children have noticed.
