@@ -8,7 +8,7 @@ use warnings;
 use ChatTest;
 use Test::More;
 
-my $node = chat_node('delivery', conf => "chat.ring_size = 64kB\nchat.ring_count = 2\nlog_min_messages = log\n");
+my $node = chat_node('delivery', conf => "chat.ring_size = 64kB\nchat.ring_count = 2\n");
 my $database = 'postgres';
 my ($alice, $bob) = chat_users($node, qw(alice bob));
 my $chat = sql("SELECT id FROM chat.open_direct_chat($alice, $bob)");
@@ -57,7 +57,11 @@ is_deeply(\@numbers, [sort { $a <=> $b } @numbers], 'in order');
 sql("SELECT chat.send_message($alice, $chat, repeat('y', 1000)) FROM generate_series(1, 30)");
 is_deeply([heard()], ['chat_resync'], 'a transaction of more than a quarter of the ring is one resync');
 
-# A batch that fails, as with a full NOTIFY queue: here the queue's files cannot be written.
+# A batch that fails, as with a full NOTIFY queue: here the queue's files cannot be written, and it grows beyond memory, as
+# the listener is in a transaction.
+$listener->query_safe('BEGIN');
+send_message("filler $_ " . 'z' x 3000) for 1 .. 12;
+sql(chat_settle());
 my $queue = $node->data_dir . '/pg_notify';
 my $moved = 0;
 $moved = rename($queue, "$queue.away");
@@ -69,7 +73,7 @@ is(sql($notifier), $pid, 'the notifier survives that');
 rename("$queue.away", $queue);
 send_message('at last');
 $node->poll_query_until('postgres', "SELECT chat.delivery_stat('bytes') = 0");
-@heard = heard();
+@heard = (bodies($listener->query_safe('COMMIT')), heard());
 is($heard[-1], 'at last', 'and goes on when it can');
 is(scalar(grep { /^lost\?/ } @heard), 12, 'with all that has waited');
 
@@ -187,9 +191,11 @@ sub stat_of
 # Bodies of messages, or chat_resync, as the listener has heard them since the last time.
 sub heard
 {
-	my $out;
-
 	sql(chat_settle());
-	$out = $listener->query_safe('SELECT 1');
-	return map { /^Asynchronous notification "(chat_resync)"/ ? $1 : /"body":"([^"]*)"/ ? $1 : () } split /\n/, $out;
+	return bodies($listener->query_safe('SELECT 1'));
+}
+
+sub bodies
+{
+	return map { /^Asynchronous notification "(chat_resync)"/ ? $1 : /"body":"([^"]*)"/ ? $1 : () } split /\n/, $_[0];
 }
