@@ -3,13 +3,13 @@
 # Names begin with gw_: PGXS owns the usual ones. Its CFLAGS are not ours, so every rule says its flags itself.
 # Objects lie under build/gateway/<variant>/, a folder per variant.
 
-gw_libs = libwebsockets libuv jansson libpq
+gw_libs = libwebsockets libuv jansson libpq libcrypto libcurl
 gw_web_dir = $(datadir)/chat-gateway/web
 gw_warnings = -Wall -Wextra -Werror
 gw_include = -Igateway $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(gw_libs)))
 gw_define = -D_GNU_SOURCE -DGW_VERSION='"$(chat_version)"' -DGW_WEB_ROOT='"$(gw_web_dir)"'
 gw_flags = -std=gnu11 -g $(gw_warnings) $(gw_include) $(gw_define) -MMD -MP
-gw_link = $(shell pkg-config --libs-only-L $(gw_libs)) -lwebsockets -luv -ljansson -lpq
+gw_link = $(shell pkg-config --libs-only-L $(gw_libs)) -lwebsockets -luv -ljansson -lpq -lcurl -lcrypto
 gw_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 gw_sources = $(wildcard gateway/main.c gateway/base/*.c gateway/codec/*.c gateway/io/*.c gateway/pg/*.c \
@@ -47,7 +47,7 @@ test-unit: $(gw_unit_tests) ## unit tests of the codecs, with sanitizers
 build/test/unit/%: build/gateway/asan/test/unit/%.o $(patsubst gateway/%.c,build/gateway/asan/%.o,$(gw_pure))
 	@mkdir -p $(@D)
 	@echo "ld $@"
-	@$(CC) $(gw_asan) -o $@ $^ -ljansson
+	@$(CC) $(gw_asan) -o $@ $^ -ljansson -lcrypto
 
 # Fuzzers: `make fuzz SECONDS=60` runs each for so long.
 gw_fuzzers = $(patsubst gateway/test/fuzz/%.c,build/fuzz/%,$(wildcard gateway/test/fuzz/fuzz_*.c))
@@ -62,7 +62,7 @@ fuzz: $(gw_fuzzers) ## every decoder under libFuzzer (SECONDS=600)
 build/fuzz/%: gateway/test/fuzz/%.c $(gw_pure) $(wildcard gateway/base/*.h gateway/codec/*.h)
 	@mkdir -p $(@D)
 	clang $(filter-out -MMD -MP,$(gw_flags)) -O1 -fsanitize=fuzzer,address,undefined \
-	-fno-sanitize-recover=undefined -o $@ $< $(gw_pure) -ljansson
+	-fno-sanitize-recover=undefined -o $@ $< $(gw_pure) -ljansson -lcrypto
 
 install: install-gateway
 install-gateway: chat-gateway
