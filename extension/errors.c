@@ -68,6 +68,8 @@ static const Reason reasons[] = {
 	{"no_such_setting", "MC404", "no such setting", "list_settings() has them all."},
 	{"user_name_taken", "MC409", "this user name is taken", "Choose another one."},
 	{"external_user_exists", "MC409", "a user with this external identity exists", NULL},
+	{"external_session", "MC409", "the identity provider says how long this session lasts",
+	 "Authenticate again with a fresh access token."},
 	{"no_password", "MC409", "this user has no password", "He is logged in by other means."},
 	{"already_connected", "MC409", "you are connected already", "Use remove_connection."},
 	{"not_connected", "MC409", "you are not connected yet", "Use cancel_connection."},

@@ -142,6 +142,51 @@ SELECT test.error('SELECT chat.log_in_external(''https://id.example'', ''s-1'')'
 SELECT test.error('SELECT chat.log_in_external(''https://id.example'', '''')'), test.error('SELECT chat.log_in_external(NULL, ''s-1'')');
 SELECT test.error('SELECT chat.log_in_external(''https://id.example'', ''s-2'', ''[]'')');
 
+SELECT user_name FROM chat.suspend_user(test.user('otto.x'), now());
+
+-- An access token: one session for each login at the provider, else for each token; its time is the token's.
+CREATE FUNCTION test.access(claims jsonb, lasts interval DEFAULT '5 minutes', address inet DEFAULT NULL)
+RETURNS TABLE (user_id bigint, session_id bigint, expires_at timestamptz, channel text) LANGUAGE sql AS $$
+	SELECT * FROM chat.open_external_session('https://id.example', 's-1', access.claims, now() + access.lasts, access.address)
+$$;
+SELECT session_id AS first, user_id = test.user('otto.x') AS same, expires_at BETWEEN now() + interval '4 minutes' AND now() + interval '5 minutes' AS lasts,
+	channel = chat.user_channel(user_id) AS channel FROM test.access('{"sid": "a", "jti": "1", "client_id": "web", "iat": 1700000000}', address => '192.0.2.9') \gset
+SELECT :'same' AS same, :'lasts' AS lasts, :'channel' AS channel;
+SELECT session_id = :first AS again, expires_at > now() + interval '6 minutes' AS longer FROM test.access('{"sid": "a", "jti": "2", "iat": 1700000001}', '7 minutes');
+SELECT session_id = :first AS again, expires_at > now() + interval '6 minutes' AS still FROM test.access('{"sid": "a", "jti": "1", "iat": 1700000000}', '1 minute');
+SELECT session_id = :first AS again FROM test.access('{"sid": "b", "jti": "2"}');
+SELECT count(DISTINCT session_id) FROM unnest(ARRAY['{"jti": "1"}', '{"jti": "1", "iat": 5}', '{"jti": "2"}', '{"jti": 1}', '{"jti": 1}', '{"jti": 2}', '{"sid": "1"}']::jsonb[]) c (claims), LATERAL test.access(claims);
+SELECT device_name, address FROM chat.list_sessions(test.user('otto.x')) WHERE id = :first;
+SELECT test.error('SELECT chat.refresh_session(test.user(''otto.x''), ' || :first || ')');
+-- Once it was ended, what was issued before does not open it again; what is issued later does.
+SELECT chat.log_out(test.user('otto.x'), :first);
+SELECT test.error('SELECT test.access(''{"sid": "a", "jti": "1", "iat": 1700000000}'')');
+SELECT test.error('SELECT test.access(''{"sid": "a", "jti": "3"}'')'), test.error('SELECT test.access(''{"sid": "a", "iat": "x"}'')');
+SELECT count(*) FROM chat.sessions WHERE id = :first;
+SELECT session_id > :first AS new FROM test.access(jsonb_build_object('sid', 'a', 'iat', extract(epoch FROM now()) + 1));
+SELECT chat.revoke_other_sessions(test.user('otto.x'), 0);
+SELECT test.error('SELECT test.access(''{"jti": "1", "iat": 5}'')'), test.error('SELECT test.access(''{"jti": 2}'')');
+SELECT test.error('SELECT test.access(''{"jti": "9"}'', ''0'')');
+-- One that ran out leaves nothing behind, and a fresh token goes on with it.
+SELECT session_id AS third FROM test.access('{"sid": "c"}') \gset
+UPDATE chat.sessions SET expires_at = now() WHERE id = :third;
+SELECT session_id = :third AS again FROM test.access('{"sid": "c"}');
+UPDATE chat.sessions SET expires_at = now() WHERE id = :third;
+SELECT chat.expire_sessions(1000) > 0 AS some;
+SELECT session_id > :third AS new FROM test.access('{"sid": "c"}');
+-- The ends are forgotten when no token can be as old.
+SELECT count(*) > 5 AS kept, min(forget_at) > now() + interval '29 days' AS long FROM chat.ended_sessions;
+UPDATE chat.ended_sessions SET forget_at = now();
+SELECT chat.expire_sessions(1000) > 5 AS some;
+SELECT count(*) FROM chat.ended_sessions;
+SELECT user_name FROM chat.suspend_user(test.user('otto.x'));
+SELECT test.error('SELECT test.access(''{"jti": "1"}'')');
+SELECT test.error('SELECT chat.open_external_session(''https://id.example'', '''', ''{}'', now() + interval ''1 hour'')');
+SELECT value FROM chat.set_setting('external_sign_up', 'false');
+SELECT test.error('SELECT chat.open_external_session(''https://id.example'', ''s-9'', ''{}'', now() + interval ''1 hour'')');
+SELECT value FROM chat.set_setting('external_sign_up', 'true');
+DELETE FROM chat.ended_sessions;
+
 -- Maintenance
 SELECT session_id IS NOT NULL AS opened FROM chat.create_session(:pam);
 UPDATE chat.sessions SET expires_at = now() WHERE user_id = :pam;

@@ -103,26 +103,38 @@ $$;
 COMMENT ON FUNCTION chat.log_in IS 'Opens a session by name and password. The token is a secret and is shown only here. A failed attempt is not raised but answered in error, so that its count stays: MC401 bad_credentials, the same and after the same time for an unknown name and a wrong password; MC429 too_many_attempts with retry_after_ms, by the settings login_failures_per_user, login_failures_per_address and login_failure_window. Raises MC403 user_suspended.';
 GRANT EXECUTE ON FUNCTION chat.log_in TO chat_anonymous, chat_app; -- since 0.1.0
 
+-- Who a verified identity is: locked, so that whoever suspends him meanwhile ends the session too that is about to be.
+CREATE OR REPLACE FUNCTION chat.admit_external_user(issuer text, subject text, claims jsonb)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	found_id bigint;
+BEGIN
+	IF coalesce(admit_external_user.issuer, '') = '' OR coalesce(admit_external_user.subject, '') = '' THEN
+		PERFORM chat.fail('invalid_argument', 'an identity needs issuer and subject');
+	ELSIF jsonb_typeof(admit_external_user.claims) <> 'object' THEN
+		PERFORM chat.fail('invalid_argument', 'claims is not acceptable', 'Give a JSON object.');
+	END IF;
+	found_id := chat.external_user(admit_external_user.issuer, admit_external_user.subject);
+	IF found_id IS NULL THEN
+		IF NOT chat.setting_boolean('external_sign_up') THEN
+			PERFORM chat.fail('sign_up_closed');
+		END IF;
+		PERFORM chat.add_external_user(admit_external_user.issuer, admit_external_user.subject, coalesce(admit_external_user.claims, '{}'));
+		found_id := chat.external_user(admit_external_user.issuer, admit_external_user.subject);
+	END IF;
+	PERFORM FROM chat.users u WHERE u.id = found_id FOR NO KEY UPDATE;
+	PERFORM chat.check_suspension(found_id);
+	RETURN found_id;
+END
+$$;
+COMMENT ON FUNCTION chat.admit_external_user IS 'The user who has this verified identity, made on first sight if the setting external_sign_up allows. MC400 invalid_argument; MC403 sign_up_closed, user_suspended.';
+
 CREATE OR REPLACE FUNCTION chat.log_in_external(issuer text, subject text, claims jsonb DEFAULT NULL, device_name text DEFAULT NULL,
 	actor_address inet DEFAULT NULL,
 	OUT token text, OUT session_id bigint, OUT expires_at timestamptz, OUT user_id bigint, OUT profile jsonb)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF coalesce(log_in_external.issuer, '') = '' OR coalesce(log_in_external.subject, '') = '' THEN
-		PERFORM chat.fail('invalid_argument', 'an identity needs issuer and subject');
-	ELSIF jsonb_typeof(log_in_external.claims) <> 'object' THEN
-		PERFORM chat.fail('invalid_argument', 'claims is not acceptable', 'Give a JSON object.');
-	END IF;
-	user_id := chat.external_user(log_in_external.issuer, log_in_external.subject);
-	IF user_id IS NULL THEN
-		IF NOT chat.setting_boolean('external_sign_up') THEN
-			PERFORM chat.fail('sign_up_closed');
-		END IF;
-		PERFORM chat.add_external_user(log_in_external.issuer, log_in_external.subject, coalesce(log_in_external.claims, '{}'));
-		user_id := chat.external_user(log_in_external.issuer, log_in_external.subject);
-	END IF;
-	PERFORM FROM chat.users u WHERE u.id = log_in_external.user_id FOR NO KEY UPDATE;
-	PERFORM chat.check_suspension(user_id);
+	user_id := chat.admit_external_user(log_in_external.issuer, log_in_external.subject, log_in_external.claims);
 	SELECT s.token, s.session_id, s.expires_at INTO token, session_id, expires_at
 	  FROM chat.new_session(user_id, log_in_external.device_name, log_in_external.actor_address, chat.setting_interval('session_lifetime')) s;
 	profile := chat.profile_json(user_id);
@@ -130,6 +142,47 @@ END
 $$;
 COMMENT ON FUNCTION chat.log_in_external IS 'Opens a session for the identity of a verified OIDC token; for gateways and apps, which have done the verifying. On first sight, if the setting external_sign_up allows, it makes a user: user name and display name, email and phone from the claims preferred_username, name, email (unless email_verified is false) and phone_number as far as they are acceptable; later the profile is the user''s own. MC400 invalid_argument; MC403 sign_up_closed, user_suspended.';
 GRANT EXECUTE ON FUNCTION chat.log_in_external TO chat_gateway, chat_app; -- since 0.2.0
+
+-- No text has a byte 0: nothing that open_session is given has such a hash.
+CREATE OR REPLACE FUNCTION chat.external_token_hash(issuer text, subject text, claims jsonb)
+RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+	SELECT sha256('\x00'::bytea || convert_to(jsonb_build_array(external_token_hash.issuer, external_token_hash.subject,
+		CASE WHEN jsonb_typeof(external_token_hash.claims -> 'sid') = 'string' THEN jsonb_build_object('sid', external_token_hash.claims -> 'sid')
+			 WHEN jsonb_typeof(external_token_hash.claims -> 'jti') = 'string' THEN jsonb_build_object('jti', external_token_hash.claims -> 'jti')
+			 ELSE external_token_hash.claims END)::text, 'UTF8'))
+$$;
+COMMENT ON FUNCTION chat.external_token_hash IS 'What chat.sessions keeps of an access token: all tokens of one login at the provider (sid) have the same; where the provider doesn''t tell logins apart each token has its own.';
+
+CREATE OR REPLACE FUNCTION chat.open_external_session(issuer text, subject text, claims jsonb, valid_until timestamptz, actor_address inet DEFAULT NULL,
+	OUT user_id bigint, OUT session_id bigint, OUT expires_at timestamptz, OUT channel text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	hash bytea := chat.external_token_hash(open_external_session.issuer, open_external_session.subject, open_external_session.claims);
+	issued_at timestamptz := to_timestamp(CASE WHEN jsonb_typeof(open_external_session.claims -> 'iat') = 'number'
+		THEN greatest(0, least(253402300799, (open_external_session.claims ->> 'iat')::numeric)) ELSE 0 END);
+BEGIN
+	user_id := chat.admit_external_user(open_external_session.issuer, open_external_session.subject, open_external_session.claims);
+	IF open_external_session.valid_until <= now() THEN
+		PERFORM chat.fail('session_expired');
+	END IF;
+	INSERT INTO chat.sessions AS s (id, user_id, token_hash, device_name, address, expires_at, token_issued_at)
+	VALUES (chat.take_id(), open_external_session.user_id, hash,
+		left(coalesce(open_external_session.claims ->> 'client_id', open_external_session.claims ->> 'azp'), 128),
+		open_external_session.actor_address, date_trunc('milliseconds', open_external_session.valid_until), issued_at)
+	ON CONFLICT (token_hash) DO UPDATE
+	   SET expires_at = greatest(s.expires_at, excluded.expires_at), token_issued_at = greatest(s.token_issued_at, excluded.token_issued_at),
+		   last_seen_at = now(), address = coalesce(excluded.address, s.address)
+	 WHERE s.user_id = excluded.user_id
+	RETURNING s.id, s.expires_at INTO session_id, expires_at;
+	-- After the row, which whoever ends the session has let go of only with this entry made.
+	IF NOT FOUND OR EXISTS (SELECT FROM chat.ended_sessions e WHERE e.token_hash = hash AND e.issued_until >= issued_at) THEN
+		PERFORM chat.fail('bad_token');
+	END IF;
+	channel := chat.user_channel(user_id);
+END
+$$;
+COMMENT ON FUNCTION chat.open_external_session IS 'For a gateway that has verified an access token of an OIDC provider: open_session for it, good until valid_until. claims: the token''s. All tokens of one login at the provider (claim sid) share a session, else each token (jti) has one of its own: reconnecting makes no further one, and a fresh token makes it last longer. Its device is the client''s name at the provider (client_id, azp). Users are found and made as by log_in_external. A session that was ended (log_out, revoke_session) is not opened again by a token made (iat) before. MC401 bad_token, session_expired; MC400 invalid_argument; MC403 sign_up_closed, user_suspended.';
+GRANT EXECUTE ON FUNCTION chat.open_external_session TO chat_gateway; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.external_user(issuer text, subject text)
 RETURNS bigint LANGUAGE sql STABLE AS $$
@@ -218,6 +271,9 @@ CREATE OR REPLACE FUNCTION chat.refresh_session(actor_id bigint, actor_session_i
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM chat.check_actor(refresh_session.actor_id);
+	IF EXISTS (SELECT FROM chat.sessions s WHERE s.id = refresh_session.actor_session_id AND s.token_issued_at IS NOT NULL) THEN
+		PERFORM chat.fail('external_session');
+	END IF;
 	UPDATE chat.sessions s
 	   SET expires_at = greatest(s.expires_at, date_trunc('milliseconds', now() + chat.setting_interval('session_lifetime')))
 	 WHERE s.id = refresh_session.actor_session_id AND s.user_id = refresh_session.actor_id AND s.expires_at > now()
@@ -227,7 +283,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.refresh_session IS 'Lets the session last for session_lifetime from now; the token stays. MC404 no_such_session.';
+COMMENT ON FUNCTION chat.refresh_session IS 'Lets the session last for session_lifetime from now; the token stays. MC404 no_such_session; MC409 external_session when an access token of an identity provider opened it.';
 GRANT EXECUTE ON FUNCTION chat.refresh_session TO chat_user, chat_app; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.log_out(actor_id bigint, actor_session_id bigint)
@@ -371,13 +427,33 @@ BEGIN
 	)
 	DELETE FROM chat.login_failures f USING old WHERE f.subject = old.subject;
 	GET DIAGNOSTICS forgotten = ROW_COUNT;
+	expired := expired + forgotten;
+	WITH old AS (
+		SELECT e.token_hash FROM chat.ended_sessions e WHERE e.forget_at <= now() LIMIT expire_sessions.batch FOR UPDATE SKIP LOCKED
+	)
+	DELETE FROM chat.ended_sessions e USING old WHERE e.token_hash = old.token_hash;
+	GET DIAGNOSTICS forgotten = ROW_COUNT;
 	RETURN expired + forgotten;
 END
 $$;
-COMMENT ON FUNCTION chat.expire_sessions IS 'For run_maintenance: removes at most batch expired sessions and as many counts of failed attempts whose time is over; answers how many.';
+COMMENT ON FUNCTION chat.expire_sessions IS 'For run_maintenance: removes at most batch expired sessions, as many counts of failed attempts whose time is over, and as many ends of sessions whose tokens are no good any more; answers how many.';
 
 CREATE OR REPLACE FUNCTION chat.publish_session_end()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'chat_publish_session_end';
 COMMENT ON FUNCTION chat.publish_session_end IS 'Trigger: tells gateways to close the session''s sockets.';
 CREATE OR REPLACE TRIGGER publish_session_end AFTER DELETE ON chat.sessions
 FOR EACH ROW EXECUTE FUNCTION chat.publish_session_end();
+
+CREATE OR REPLACE FUNCTION chat.keep_session_end()
+RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO chat.ended_sessions AS e (token_hash, issued_until, forget_at)
+	VALUES (OLD.token_hash, greatest(now(), OLD.token_issued_at), greatest(OLD.expires_at, now() + chat.setting_interval('session_lifetime')))
+	ON CONFLICT (token_hash) DO UPDATE
+	   SET issued_until = greatest(e.issued_until, excluded.issued_until), forget_at = greatest(e.forget_at, excluded.forget_at);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION chat.keep_session_end IS 'Trigger: the access tokens that this session had must not open it again.';
+CREATE OR REPLACE TRIGGER keep_session_end AFTER DELETE ON chat.sessions
+FOR EACH ROW WHEN (OLD.token_issued_at IS NOT NULL AND OLD.expires_at > now()) EXECUTE FUNCTION chat.keep_session_end();

@@ -5,13 +5,25 @@ CREATE TABLE chat.sessions (
 	device_name text CHECK (char_length(device_name) <= 128),
 	address inet,
 	expires_at timestamptz NOT NULL,
-	last_seen_at timestamptz NOT NULL DEFAULT now()
+	last_seen_at timestamptz NOT NULL DEFAULT now(),
+	token_issued_at timestamptz
 );
 CREATE INDEX sessions_user ON chat.sessions (user_id);
 COMMENT ON TABLE chat.sessions IS 'One login on one device. Logging out and revoking delete the row.';
-COMMENT ON COLUMN chat.sessions.token_hash IS 'sha256 of the token; the token itself stands nowhere.';
+COMMENT ON COLUMN chat.sessions.token_hash IS 'sha256 of the token, or what external_token_hash makes of an identity provider''s; the token itself stands nowhere.';
 COMMENT ON COLUMN chat.sessions.last_seen_at IS 'When a socket or backend last opened it.';
+COMMENT ON COLUMN chat.sessions.token_issued_at IS 'When the identity provider made the newest access token that opened it, by the token''s word; NULL: it has a token of ours.';
 SELECT pg_catalog.pg_extension_config_dump('chat.sessions', '');
+
+CREATE TABLE chat.ended_sessions (
+	token_hash bytea PRIMARY KEY,
+	issued_until timestamptz NOT NULL,
+	forget_at timestamptz NOT NULL
+);
+CREATE INDEX ended_sessions_forget_at ON chat.ended_sessions (forget_at);
+COMMENT ON TABLE chat.ended_sessions IS 'Sessions of access tokens that were ended before their time: the tokens are still good for their provider, and must not open them again.';
+COMMENT ON COLUMN chat.ended_sessions.issued_until IS 'Tokens made later may open it again.';
+SELECT pg_catalog.pg_extension_config_dump('chat.ended_sessions', '');
 
 CREATE TABLE chat.login_failures (
 	subject text PRIMARY KEY,

@@ -43,6 +43,19 @@ COMMENT ON COLUMN chat.users.deleted IS 'His account is gone: the row stays for 
 -- The few whose status ends some day, for maintenance.
 CREATE INDEX users_status_until ON chat.users (id) WHERE status_until IS NOT NULL;
 
+ALTER TABLE chat.sessions ADD COLUMN token_issued_at timestamptz;
+COMMENT ON COLUMN chat.sessions.token_hash IS 'sha256 of the token, or what external_token_hash makes of an identity provider''s; the token itself stands nowhere.';
+COMMENT ON COLUMN chat.sessions.token_issued_at IS 'When the identity provider made the newest access token that opened it, by the token''s word; NULL: it has a token of ours.';
+CREATE TABLE chat.ended_sessions (
+	token_hash bytea PRIMARY KEY,
+	issued_until timestamptz NOT NULL,
+	forget_at timestamptz NOT NULL
+);
+CREATE INDEX ended_sessions_forget_at ON chat.ended_sessions (forget_at);
+COMMENT ON TABLE chat.ended_sessions IS 'Sessions of access tokens that were ended before their time: the tokens are still good for their provider, and must not open them again.';
+COMMENT ON COLUMN chat.ended_sessions.issued_until IS 'Tokens made later may open it again.';
+SELECT pg_catalog.pg_extension_config_dump('chat.ended_sessions', '');
+
 CREATE TABLE chat.connections (
 	low_user_id bigint NOT NULL,
 	high_user_id bigint NOT NULL CHECK (high_user_id > low_user_id),

@@ -23,6 +23,7 @@ $node->safe_psql('postgres', qq{
 	INSERT INTO chat.groupable VALUES ('app.mine');
 	SELECT chat.renew_presence(NULL, ARRAY(SELECT id FROM chat.sessions WHERE user_id = $one), '{}');
 	SELECT chat.register_push($two, 'test', 'token');
+	SELECT chat.log_out(s.user_id, s.session_id) FROM chat.open_external_session('https://id.example', 'dumped', '{}', now() + interval '1 hour') s;
 	SELECT chat.set_setting('page_size', '33');
 	SELECT id AS file FROM chat.begin_upload($one, 'a.txt', 'text/plain', 5) \\gset
 	SELECT chat.append_upload($one, :file, 0, 'hello');
