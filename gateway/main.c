@@ -9,7 +9,7 @@
  *	  net/server	accepts, hands sockets to libwebsockets
  *	  net/ws		frame complete
  *	  codec/rpc		request
- *	  chat/session	logged in, within limits
+ *	  chat/session	logged in (chat/login, chat/oidc), within limits
  *	  chat/call		method from chat/catalog, arguments by name
  *	  pg/pool		the connection of this chat
  *	  pg/conn		sent, pipelined; answered after its Sync
@@ -31,6 +31,7 @@
 #include "chat/alive.h"
 #include "chat/catalog.h"
 #include "chat/hub.h"
+#include "chat/oidc.h"
 #include "chat/session.h"
 #include "io/loop.h"
 #include "io/supervisor.h"
@@ -95,6 +96,7 @@ static void
 take_apart(void)
 {
 	server_close();
+	oidc_close();
 	pool_close();
 	loop_settle();
 	hub_close();
@@ -124,6 +126,7 @@ worker(int index)
 	pool_open();
 	hub_open();
 	catalog_open();
+	oidc_open();
 	good = server_open(own_listener(index));
 	log_write(LEVEL_INFO, "worker_started", "listen=%s", config.listen);
 	if (good)

@@ -12,7 +12,8 @@
  * A new knob is one field in config.h and one line in the table below. Durations are kept in milliseconds and
  * written with a unit (ms, s, min; none = seconds); sizes in bytes (kB, MB = 1024, 1024² as in PostgreSQL).
  *
- * Called from: main.c; everybody reads `config`. Calls: base/log (its enums), base/mem.
+ * Called from: main.c; everybody reads `config`. Calls: base/log (its enums), base/mem,
+ * base/network, base/url.
  */
 #include "base/config.h"
 
@@ -25,6 +26,7 @@
 
 #include "base/mem.h"
 #include "base/network.h"
+#include "base/url.h"
 
 enum knob_type
 {
@@ -58,6 +60,7 @@ struct unit
 struct config config; /* of this process */
 
 static const char *const level_words[] = {"debug", "info", "warn", "error", NULL};
+static const char *const http_words[] = {"refused", "loopback", NULL};
 static const char *const format_words[] = {"logfmt", "json", NULL};
 
 #define TEXT(name, fallback, help)                                                                           \
@@ -97,6 +100,14 @@ static const struct knob knobs[] = {
 	VALUE(call_timeout, KNOB_DURATION, "10s", 100, 600000, "longest run of one call (statement_timeout)"),
 	VALUE(drain_timeout, KNOB_DURATION, "10s", 0, 600000, "after SIGTERM: longest wait for calls in flight"),
 	VALUE(ping_interval, KNOB_DURATION, "30s", 1000, 3600000, "silence before a ping; as long again without an answer: closed"),
+	TEXT(oidc_issuer, "", "OpenID Connect provider whose access tokens (JWT) log in, as `iss` has it; empty: none"),
+	TEXT(oidc_audience, "", "what `aud` of its tokens must contain; needed with oidc_issuer"),
+	VALUE(oidc_leeway, KNOB_DURATION, "30s", 0, 300000, "how far its clock may differ from ours"),
+	VALUE(oidc_refresh, KNOB_DURATION, "60min", 1000, 86400000, "time between fetches of its keys"),
+	VALUE(oidc_refetch, KNOB_DURATION, "30s", 1000, 3600000, "at most so often its keys are fetched for tokens whose key is not known"),
+	VALUE(oidc_stale, KNOB_DURATION, "1440min", 1000, 604800000, "so long its keys serve on while it does not answer"),
+	WORD(oidc_http, http_words, "refused", "addresses of it without TLS: never, or on this machine"),
+	TEXT(oidc_ca_file, "", "PEM file with the authorities trusted for it; empty: the system's"),
 	WORD(log_level, level_words, "info", "least level written"),
 	WORD(log_format, format_words, "logfmt", "layout of log lines"),
 };
@@ -412,6 +423,23 @@ answered(int argc, char **argv)
 	return false;
 }
 
+/* What single values cannot tell. */
+static bool
+is_consistent(void)
+{
+	const char *why = NULL;
+
+	if (config.oidc_issuer[0] == '\0')
+		return true;
+	if (!url_is_secure(config.oidc_issuer, config.oidc_http == OIDC_HTTP_LOOPBACK))
+		why = "oidc_issuer: allowed is https://host…, or http:// on this machine with oidc_http = loopback";
+	else if (config.oidc_audience[0] == '\0')
+		why = "oidc_issuer needs oidc_audience: tokens for others must not log in here";
+	if (why != NULL)
+		fprintf(stderr, "chat-gateway: %s\n", why);
+	return why == NULL;
+}
+
 enum config_verdict
 config_load(int argc, char **argv)
 {
@@ -428,7 +456,7 @@ config_load(int argc, char **argv)
 		return CONFIG_BAD;
 	if (config.config_file[0] != '\0' && !load_file(config.config_file))
 		return CONFIG_BAD;
-	if (!load_environment() || !load_flags(argc, argv, NULL))
+	if (!load_environment() || !load_flags(argc, argv, NULL) || !is_consistent())
 		return CONFIG_BAD;
 	return CONFIG_RUN;
 }

@@ -30,8 +30,23 @@ struct config
 	int call_timeout;      /* milliseconds, the server's statement_timeout */
 	int drain_timeout;     /* milliseconds between SIGTERM and the end */
 	int ping_interval;     /* milliseconds of silence before a ping */
+	char *oidc_issuer;     /* identity provider whose access tokens are taken; empty: none */
+	char *oidc_audience;   /* what they must be for */
+	int oidc_leeway;       /* milliseconds that clocks may differ */
+	int oidc_refresh;      /* milliseconds between fetches of its keys */
+	int oidc_refetch;      /* milliseconds between fetches for the sake of a missing key */
+	int oidc_stale;        /* milliseconds that keys serve when no newer ones come */
+	int oidc_http;         /* enum oidc_http */
+	char *oidc_ca_file;    /* PEM of whom to trust for it; empty: the system's */
 	int log_level;         /* enum log_level */
 	int log_format;        /* enum log_format */
+};
+
+/* Is the provider asked without TLS? */
+enum oidc_http
+{
+	OIDC_HTTP_REFUSED,
+	OIDC_HTTP_LOOPBACK /* if it runs on this machine */
 };
 
 enum config_verdict

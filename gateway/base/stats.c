@@ -25,6 +25,9 @@ static const char *const names[STAT_COUNT] = {
 	[STAT_EVENTS_IN] = "events_in",
 	[STAT_EVENTS_OUT] = "events_out",
 	[STAT_EVENTS_DROPPED] = "events_dropped",
+	[STAT_TOKENS_REFUSED] = "tokens_refused",
+	[STAT_KEY_FETCHES] = "key_fetches",
+	[STAT_KEY_FETCHES_FAILED] = "key_fetches_failed",
 };
 static unsigned long counts[STAT_COUNT]; /* since the worker's start */
 

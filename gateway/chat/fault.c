@@ -83,6 +83,25 @@ fault_session_ended(void)
 }
 
 struct rpc_error
+fault_token_refused(const char *why, bool expired)
+{
+	return (struct rpc_error){.code = 401,
+							  .message = why,
+							  .reason = expired ? "session_expired" : "bad_token",
+							  .sqlstate = "MC401",
+							  .hint = "get a fresh one from the identity provider"};
+}
+
+struct rpc_error
+fault_provider_unavailable(void)
+{
+	return (struct rpc_error){.code = 503,
+							  .message = "the identity provider's keys cannot be had",
+							  .reason = "unavailable",
+							  .retry_after = RETRY_SOON};
+}
+
+struct rpc_error
 fault_already_authenticated(void)
 {
 	return (struct rpc_error){.code = 409,

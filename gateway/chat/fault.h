@@ -3,6 +3,8 @@
 #ifndef CHAT_FAULT_H
 #define CHAT_FAULT_H
 
+#include <stdbool.h>
+
 #include "codec/rpc.h"
 #include "pg/result.h"
 
@@ -15,6 +17,8 @@ extern struct rpc_error fault_unknown_method(void);
 extern struct rpc_error fault_not_authenticated(void);
 extern struct rpc_error fault_unavailable(void);
 extern struct rpc_error fault_session_ended(void);
+extern struct rpc_error fault_token_refused(const char *why, bool expired); /* an access token */
+extern struct rpc_error fault_provider_unavailable(void);
 extern struct rpc_error fault_answer_too_large(void);
 extern struct rpc_error fault_already_authenticated(void);
 extern struct rpc_error fault_internal(void);

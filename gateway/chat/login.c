@@ -7,6 +7,8 @@
  *	  CHECKING --open_session: user, login, channel--> JOINING --hub: login_heard--> CONFIRMING --alive--> done
  *	     \__ refused: error, or close 4001 for a bearer     \__ not in time: 503           \__ ended: 401, 4003
  *
+ * An access token of the identity provider is verified first (oidc.c), and then opens a session as open_session does.
+ *
  * The answer leaves only when the user's channel is heard and his large chats are known: whatever happens after the
  * answer is pushed. What happened to
  * the login itself before that was heard by nobody, so the database is asked once more whether it is still alive.
@@ -17,7 +19,8 @@
  *
  * A login outlives its session while the database has its call; it then ends unheard.
  *
- * Called from: chat/call, chat/session, chat/hub. Calls: pg/pool, chat/hub, chat/fault, codec/value.
+ * Called from: chat/call, chat/session, chat/hub. Calls: pg/pool, chat/hub, chat/oidc, chat/fault,
+ * codec/value.
  */
 #include "chat/login.h"
 
@@ -25,12 +28,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "chat/alive.h"
 #include "chat/call.h"
 #include "chat/fault.h"
 #include "chat/hub.h"
+#include "chat/oidc.h"
 #include "codec/json.h"
 #include "codec/value.h"
 #include "pg/pool.h"
@@ -45,7 +50,9 @@ struct login
 	struct call *call;     /* to be answered; NULL: a bearer's */
 	char *token;           /* owned; gone as soon as it was checked */
 	char address[64];      /* the client's */
-	const char *values[2]; /* for pg: token, address */
+	const char *values[5]; /* for pg: parameters of its statement */
+	struct oidc_check jwt; /* of an access token, before pg */
+	char valid_until[24];  /* parameter: when the access token ends, seconds since 1970 */
 	struct buf answer;     /* what the call gets */
 	int64_t user_id;       /* from open_session */
 	int64_t login_id;      /* from open_session */
@@ -68,13 +75,20 @@ static const struct pg_statement open_session = {"open_session",
 												 "chat.open_session(token => $1::text, actor_address => "
 												 "$2::inet)",
 												 2};
-static const int text_only[2]; /* lengths and formats of its parameters */
+static const struct pg_statement open_external = {
+	"open_external_session",
+	"SELECT user_id, session_id, expires_at, channel FROM chat.open_external_session(issuer => $1::text, "
+	"subject => $2::text, claims => $3::jsonb, valid_until => to_timestamp($4::bigint), actor_address => "
+	"$5::inet)",
+	5};
+static const int text_only[5]; /* lengths and formats of its parameters */
 
 static void
 login_free(struct login *login)
 {
 	timer_clear(&login->timer);
 	mem_free(login->token);
+	token_free(&login->jwt.found);
 	buf_free(&login->answer);
 	mem_free(login);
 }
@@ -282,6 +296,42 @@ on_checked(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *
 	join(login, session, channel);
 }
 
+/* By open_session, or open_external_session, which answers the same. */
+static void
+open_with(struct login *login, const struct pg_statement *statement)
+{
+	login->pg = (struct pg_call){.statement = statement,
+								 .values = login->values,
+								 .lengths = text_only,
+								 .formats = text_only,
+								 .lane = LANE_OWN,
+								 .repeatable = true,
+								 .done = on_checked};
+	pool_submit(&login->pg);
+}
+
+static void
+on_verified(struct oidc_check *check)
+{
+	struct login *login = list_entry(check, struct login, jwt);
+	struct rpc_error error = check->unavailable ? fault_provider_unavailable()
+												: fault_token_refused(token_words(check->verdict),
+																	  check->verdict == TOKEN_EXPIRED);
+
+	if (check->unavailable || check->verdict != TOKEN_GOOD || session_find(login->session) == NULL)
+	{
+		fail(login, &error);
+		return;
+	}
+	snprintf(login->valid_until, sizeof login->valid_until, "%lld", (long long) check->found.ends_after);
+	login->values[0] = config.oidc_issuer;
+	login->values[1] = check->found.subject;
+	login->values[2] = check->found.claims;
+	login->values[3] = login->valid_until;
+	login->values[4] = login->address[0] != '\0' ? login->address : NULL;
+	open_with(login, &open_external);
+}
+
 void
 login_with_token(struct session *session, const char *token, struct call *call, const struct buf *answer)
 {
@@ -295,16 +345,12 @@ login_with_token(struct session *session, const char *token, struct call *call, 
 		buf_add(&login->answer, answer->data, answer->length);
 	login->values[0] = login->token;
 	login->values[1] = login->address[0] != '\0' ? login->address : NULL;
-	login->pg = (struct pg_call){.statement = &open_session,
-								 .values = login->values,
-								 .lengths = text_only,
-								 .formats = text_only,
-								 .lane = LANE_OWN,
-								 .repeatable = true,
-								 .done = on_checked};
 	session->login = login;
 	session->login_pending = true;
-	pool_submit(&login->pg);
+	if (oidc_is_token(token))
+		oidc_check(&login->jwt, login->token, on_verified);
+	else
+		open_with(login, &open_session);
 }
 
 void

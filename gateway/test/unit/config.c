@@ -80,6 +80,15 @@ main(void)
 	ok(load("--workers", NULL) == CONFIG_BAD, "a flag without value");
 	ok(load("workers=2", NULL) == CONFIG_BAD, "a flag without dashes");
 	ok(load("--config=/nowhere/at/all", NULL) == CONFIG_BAD, "a file that is not there");
+	ok(load("--oidc-issuer=https://id.example", NULL) == CONFIG_BAD, "a provider without audience");
+	ok(load("--oidc-issuer=http://id.example", "--oidc-audience=chat") == CONFIG_BAD,
+	   "a provider without https");
+	ok(load("--oidc-issuer=https://id.example", "--oidc-audience=chat") == CONFIG_RUN, "a provider");
+	ok(load("--oidc-issuer=http://[::1]:9", "--oidc-audience=chat") == CONFIG_BAD,
+	   "a plain one on this machine");
+	setenv("CHAT_GATEWAY_OIDC_HTTP", "loopback", 1);
+	ok(load("--oidc-issuer=http://[::1]:9", "--oidc-audience=chat") == CONFIG_RUN, "when that is allowed");
+	unsetenv("CHAT_GATEWAY_OIDC_HTTP");
 	sources();
 	config_free(&config);
 	return done();
