@@ -84,3 +84,10 @@ SELECT number FROM chat.send_message(:cleo, :group, 'latest');
 SELECT coalesce(title, other_user ->> 'user_name') AS chat, left_at IS NOT NULL AS has_left, last_message -> 'attributes' ->> 'type' AS entry FROM chat.list_chats(:dave, include_left => true);
 SELECT coalesce(title, other_user ->> 'user_name') AS chat FROM chat.list_chats(:dave, 1, (SELECT last_event_id FROM chat.list_chats(:dave, 1)), include_left => true);
 SELECT coalesce(title, other_user ->> 'user_name') AS chat FROM chat.list_chats(:dave);
+
+-- Rows that no function of ours writes
+SELECT damage, test.error(damage || format(' WHERE %I = %s', CASE WHEN damage LIKE '%members%' THEN 'chat_id' ELSE 'id' END, :group))
+  FROM unnest(ARRAY['UPDATE chat.chats SET kind = ''other''', 'UPDATE chat.chats SET title = ''''', 'UPDATE chat.chats SET title = repeat(''x'', 129)',
+	'UPDATE chat.chats SET description = repeat(''x'', 1025)', 'UPDATE chat.chats SET posting = ''nobody''', 'UPDATE chat.members SET role = ''king''']) damage;
+SELECT test.error('INSERT INTO chat.chats (id, kind, creator_id, last_event_id) VALUES (1, ''other'', 1, 1)'),
+	test.error('INSERT INTO chat.members (chat_id, user_id, role) VALUES (1, 1, ''king'')');

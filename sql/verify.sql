@@ -53,6 +53,7 @@ INSERT INTO test.damages (damage) VALUES
 ('UPDATE chat.messages SET sender_id = 7 WHERE chat_id = :chat AND id = :last'),
 ('DELETE FROM chat.users WHERE id = :una'),
 ('UPDATE chat.messages SET number = 7 WHERE chat_id = :chat AND id = :message'),
+('UPDATE chat.messages SET kind = ''other'' WHERE chat_id = :chat AND id = :message'),
 ('UPDATE chat.messages SET reactions = NULL WHERE chat_id = :chat AND id = :message'),
 ('UPDATE chat.messages SET reactions = ''[{"emoji": "👍", "count": 2}]'' WHERE chat_id = :chat AND id = :message'),
 ('DELETE FROM chat.reactions WHERE chat_id = :chat'),

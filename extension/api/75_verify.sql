@@ -40,6 +40,8 @@ LANGUAGE sql STABLE AS $$
 	('message: chat and sender', (SELECT min(format('message %s of chat %s', m.id, m.chat_id)) FROM chat.messages m
 		LEFT JOIN chat.chats c ON c.id = m.chat_id LEFT JOIN chat.users u ON u.id = m.sender_id
 		WHERE c.id IS NULL OR u.id IS NULL)),
+	('message: kind', (SELECT min(format('message %s of chat %s is of kind %s', m.id, m.chat_id, m.kind)) FROM chat.messages m
+		WHERE m.kind NOT IN ('user', 'system'))),
 	('message: number', (SELECT min(format('message %s of chat %s', m.id, m.chat_id)) FROM (
 		SELECT g.id, g.chat_id, g.kind, g.number, lag(g.number) OVER (PARTITION BY g.chat_id ORDER BY g.id) AS before FROM chat.messages g) m
 		WHERE m.number <> m.before + CASE WHEN m.kind = 'user' THEN 1 ELSE 0 END)),
