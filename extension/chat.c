@@ -7,10 +7,10 @@
  * calls one of our functions: the clock lives in a mapped file (clock.c), the horizon is a matter of time (horizon.c), and
  * events are published by the writers' own transactions.
  *
- * Files: clock.c ids · horizon.c up to which all is visible · order.c the chat's row lock and its next event id · event.c trigger
- * bodies, JSON · publish.c events to channels · transaction.c what is published, until the commit · ring.c committed notifications ·
- * notifier.c the worker that sends them · file.c reading contents · settings.c chat.settings · errors.c the words of our errors · json.c writing
- * JSON · siphash.c channel names.
+ * Files: clock.c ids · horizon.c up to which all is visible · order.c the chat's row lock and its next event id · send.c
+ * send_message · event.c trigger bodies, JSON · publish.c events to channels · transaction.c what is published, until the commit ·
+ * ring.c committed notifications · notifier.c the worker that sends them · file.c reading contents · settings.c chat.settings ·
+ * errors.c the words of our errors · json.c writing JSON · siphash.c channel names.
  */
 #include "chat.h"
 

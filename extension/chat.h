@@ -59,7 +59,7 @@ typedef struct Statement
 {
 	const char *sql; /* parameters as $1.. */
 	int nargs;
-	Oid args[4];
+	Oid args[13];
 	SPIPlanPtr plan; /* NULL until first use; kept */
 } Statement;
 

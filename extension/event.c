@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * event.c: what happened, as JSON: the bodies of the publishing triggers.
+ * event.c: what happened, as JSON: the bodies of the publishing triggers, and the message event.
  *
  * A trigger builds its event once, straight from the row, finds out who may hear it, and hands both to
  * publish.c. Rows whose id or version was not taken by this very transaction (clock_took) are somebody else's
  * past: a restore, a COPY, a replication apply; they publish nothing.
  *
+ * Messages have no such trigger. Who sends one (send.c) has all its values and its audience in hand, and publishes
+ * it from them; a trigger would read both again. So a restored message has nobody to publish it.
+ *
  * The message inside an event is one row of list_messages: same members, same order, same formats. The same code
  * serves list_chats (last_message) and read_event, by which a gateway reads back an event too large to notify.
  *
  *	 trigger						table, when							event, to whom
- *	 chat_publish_message			messages, after insert				message: members
  *	 chat_publish_event				events, after insert				itself: members and who leaves by it
  *	 chat_publish_cursor			members, after read_version moves	read: members of chats not too large;
  *																		with the unread count: own sockets
@@ -29,6 +31,7 @@
 #include "utils/typcache.h"
 
 #include "clock.h"
+#include "event.h"
 #include "json.h"
 #include "publish.h"
 #include "settings.h"
@@ -78,12 +81,12 @@ row_text(const Row *row, const char *column)
 }
 
 static void
-begin_event(Event *event, const char *type)
+begin_event(Event *event, const char *type, int64 key)
 {
 	initStringInfo(&event->json);
 	appendStringInfo(&event->json, "{\"type\":\"%s\"", type);
 	event->common = 0;
-	event->key = 0;
+	event->key = key;
 }
 
 /* The JSON that a SQL helper makes of a message's parts; needs SPI. */
@@ -111,45 +114,39 @@ append_reply(StringInfo out, int64 chat_id, int64 reply_to_id)
 }
 
 static void
-append_files(StringInfo out, const Row *message)
+append_files(StringInfo out, Datum file_ids)
 {
 	static Statement statement = {"SELECT chat.files_json($1)", 1, {INT8ARRAYOID}, NULL};
-	bool isnull;
-	Datum file_ids = row_value(message, "file_ids", &isnull);
 
-	if (isnull)
+	if (file_ids == 0)
 		json_raw(out, "files", "[]");
 	else
 		append_helper(out, "files", &statement, &file_ids);
 }
 
 static void
-append_reactions(StringInfo out, const Row *message, int64 reader_id)
+append_reactions(StringInfo out, const Message *message, int64 reader_id)
 {
 	static Statement statement = {
 		"SELECT chat.reactions_json($1, $2, $3, $4)", 4, {INT8OID, INT8OID, JSONBOID, INT8OID}, NULL};
-	bool isnull;
-	Datum reactions = row_value(message, "reactions", &isnull);
 
-	if (isnull)
+	if (message->reactions == 0)
 		json_raw(out, "reactions", "[]");
 	else
 		append_helper(out, "reactions", &statement,
-					  (Datum[]){Int64GetDatum(row_id(message, "chat_id")),
-								Int64GetDatum(row_id(message, "id")), reactions, Int64GetDatum(reader_id)});
+					  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->id),
+								message->reactions, Int64GetDatum(reader_id)});
 }
 
 static void
-append_mentions(StringInfo out, const Row *message)
+append_mentions(StringInfo out, Datum mention_ids)
 {
-	bool isnull;
-	Datum value = row_value(message, "mention_ids", &isnull);
 	Datum *ids = NULL;
 	int count = 0;
 
-	if (!isnull)
-		deconstruct_array(DatumGetArrayTypeP(value), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
-						  &ids, NULL, &count);
+	if (mention_ids != 0)
+		deconstruct_array(DatumGetArrayTypeP(mention_ids), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+						  TYPALIGN_DOUBLE, &ids, NULL, &count);
 	json_raw(out, "mentions", "[");
 	for (int i = 0; i < count; i++)
 		appendStringInfo(out, i ? ",\"" INT64_FORMAT "\"" : "\"" INT64_FORMAT "\"", DatumGetInt64(ids[i]));
@@ -168,68 +165,90 @@ append_event_time(StringInfo out, const char *name, int64 id)
 
 /* One row of list_messages, as reader_id sees it (0: as nobody in particular). Needs SPI. */
 static void
-append_message(StringInfo out, const Row *message, int64 reader_id)
+append_message(StringInfo out, const Message *message, int64 reader_id)
 {
-	int64 id = row_id(message, "id");
 	int start = out->len;
-	char *kind = row_text(message, "kind");
-	bool isnull;
-	Datum value;
 
-	json_id(out, "id", id);
+	json_id(out, "id", message->id);
 	out->data[start] = '{';
-	json_id(out, "chat_id", row_id(message, "chat_id"));
-	if (strcmp(kind, "user") == 0)
-		json_integer(out, "number", row_integer(message, "number"));
-	else
+	json_id(out, "chat_id", message->chat_id);
+	if (message->system)
 		json_null(out, "number");
-	json_text(out, "kind", kind);
-	json_id(out, "sender_id", row_id(message, "sender_id"));
-	json_text(out, "body", row_text(message, "body"));
-	json_time(out, "sent_at", clock_id_time(id));
-	append_event_time(out, "edited_at", row_id(message, "edited_id"));
-	append_event_time(out, "deleted_at", row_id(message, "deleted_id"));
-	value = row_value(message, "expires_at", &isnull);
-	if (isnull)
+	else
+		json_integer(out, "number", message->number);
+	json_text(out, "kind", message->system ? "system" : "user");
+	json_id(out, "sender_id", message->sender_id);
+	json_text(out, "body", TextDatumGetCString(message->body));
+	json_time(out, "sent_at", clock_id_time(message->id));
+	append_event_time(out, "edited_at", message->edited_id);
+	append_event_time(out, "deleted_at", message->deleted_id);
+	if (message->expires_at == 0)
 		json_null(out, "expires_at");
 	else
-		json_time(out, "expires_at", DatumGetTimestampTz(value));
-	append_reply(out, row_id(message, "chat_id"), row_id(message, "reply_to_id"));
-	append_files(out, message);
-	append_mentions(out, message);
+		json_time(out, "expires_at", message->expires_at);
+	append_reply(out, message->chat_id, message->reply_to_id);
+	append_files(out, message->file_ids);
+	append_mentions(out, message->mention_ids);
 	append_reactions(out, message, reader_id);
-	value = row_value(message, "attributes", &isnull);
-	if (isnull)
+	if (message->attributes == 0)
 		json_null(out, "attributes");
 	else
-		json_raw(out, "attributes", JsonbToCString(NULL, &DatumGetJsonbP(value)->root, -1));
-	json_raw(out, "pinned", DatumGetBool(row_value(message, "pinned", &isnull)) ? "true" : "false");
-	if (row_id(message, "forwarded_from") == 0)
+		json_raw(out, "attributes", JsonbToCString(NULL, &DatumGetJsonbP(message->attributes)->root, -1));
+	json_raw(out, "pinned", message->pinned ? "true" : "false");
+	if (message->forwarded_from == 0)
 		json_null(out, "forwarded_from");
 	else
-		json_id(out, "forwarded_from", row_id(message, "forwarded_from"));
+		json_id(out, "forwarded_from", message->forwarded_from);
 	appendStringInfoChar(out, '}');
 }
 
-/*
- * The event of a message row, but for its closing brace (publish.h). It carries the sender's client_key, by which his own sockets know their
- * message again; to others it means nothing. Needs SPI.
- */
-static void
-build_message_event(Event *event, const Row *message)
+/* 0 when it is NULL */
+static Datum
+row_datum(const Row *row, const char *column)
+{
+	bool isnull;
+	Datum value = row_value(row, column, &isnull);
+
+	return isnull ? 0 : value;
+}
+
+/* A row of chat.messages; lives as long as the row. */
+static Message
+row_message(const Row *row)
+{
+	return (Message){.chat_id = row_id(row, "chat_id"),
+					 .id = row_id(row, "id"),
+					 .prev_id = row_id(row, "prev_id"),
+					 .number = row_integer(row, "number"),
+					 .system = strcmp(row_text(row, "kind"), "user") != 0,
+					 .sender_id = row_id(row, "sender_id"),
+					 .body = row_datum(row, "body"),
+					 .reply_to_id = row_id(row, "reply_to_id"),
+					 .attributes = row_datum(row, "attributes"),
+					 .client_key = row_datum(row, "client_key"),
+					 .edited_id = row_id(row, "edited_id"),
+					 .deleted_id = row_id(row, "deleted_id"),
+					 .expires_at = DatumGetTimestampTz(row_datum(row, "expires_at")),
+					 .mention_ids = row_datum(row, "mention_ids"),
+					 .file_ids = row_datum(row, "file_ids"),
+					 .reactions = row_datum(row, "reactions"),
+					 .pinned = DatumGetBool(row_datum(row, "pinned")),
+					 .forwarded_from = row_id(row, "forwarded_from")};
+}
+
+void
+event_of_message(Event *event, const Message *message)
 {
 	StringInfo out = &event->json;
-	int64 id = row_id(message, "id");
-	char *client_key = row_text(message, "client_key");
 
-	begin_event(event, "message");
-	json_id(out, "chat_id", row_id(message, "chat_id"));
-	json_id(out, "id", id);
-	json_id(out, "prev_id", row_id(message, "prev_id"));
-	json_id(out, "actor_id", row_id(message, "sender_id"));
-	json_time(out, "at", clock_id_time(id));
-	if (client_key)
-		json_text(out, "client_key", client_key);
+	begin_event(event, "message", message->id);
+	json_id(out, "chat_id", message->chat_id);
+	json_id(out, "id", message->id);
+	json_id(out, "prev_id", message->prev_id);
+	json_id(out, "actor_id", message->sender_id);
+	json_time(out, "at", clock_id_time(message->id));
+	if (message->client_key != 0)
+		json_text(out, "client_key", TextDatumGetCString(message->client_key));
 	event->common = out->len;
 	appendStringInfoString(out, ",\"message\":");
 	append_message(out, message, 0);
@@ -308,23 +327,15 @@ trigger_row(FunctionCallInfo fcinfo)
 				 RelationGetDescr(trigger->tg_relation)};
 }
 
+/* The trigger of 0.1.0, until ALTER EXTENSION chat UPDATE: a message is not to be sent without an event meanwhile. */
 PG_FUNCTION_INFO_V1(chat_publish_message);
 Datum
 chat_publish_message(PG_FUNCTION_ARGS)
 {
-	Row message = trigger_row(fcinfo);
-	int64 id = row_id(&message, "id");
-	Event event;
-	Audience audience;
-
-	if (!clock_took(id) || strcmp(row_text(&message, "kind"), "user") != 0)
-		return PointerGetDatum(NULL); /* a timeline entry is published by its own event */
-	SPI_connect();
-	find_audience(row_id(&message, "chat_id"), id, &audience);
-	build_message_event(&event, &message);
-	publish(&event, &audience);
-	SPI_finish();
-	return PointerGetDatum(NULL);
+	(void) fcinfo;
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("this database has chat in another version than the server's library"),
+					errhint("Run ALTER EXTENSION chat UPDATE.")));
 }
 
 /* `,` and the members of a JSON object, in place of its opening brace; its closing one is left out. */
@@ -348,7 +359,7 @@ build_logged_event(Event *event, const Row *row)
 	int64 id = row_id(row, "id");
 	bool isnull;
 
-	begin_event(event, row_text(row, "type"));
+	begin_event(event, row_text(row, "type"), id);
 	json_id(out, "chat_id", row_id(row, "chat_id"));
 	json_id(out, "id", id);
 	json_id(out, "prev_id", row_id(row, "prev_id"));
@@ -409,7 +420,7 @@ begin_cursor_event(Event *event, const Row *member, const char *type)
 	bool read = strcmp(type, "read") == 0;
 	int64 version = row_id(member, read ? "read_version" : "delivered_version");
 
-	begin_event(event, type);
+	begin_event(event, type, version);
 	json_id(&event->json, "chat_id", row_id(member, "chat_id"));
 	json_id(&event->json, "user_id", row_id(member, "user_id"));
 	json_id(&event->json, "message_id", row_id(member, read ? "read_id" : "delivered_id"));
@@ -417,14 +428,6 @@ begin_cursor_event(Event *event, const Row *member, const char *type)
 		json_integer(&event->json, "number", row_integer(member, "read_count"));
 	json_id(&event->json, "version", version);
 	json_time(&event->json, "at", clock_id_time(version));
-}
-
-/* What only the reader's own sockets hear of a read event. */
-static void
-append_unread(Event *event, const Row *member, int32 message_count)
-{
-	json_integer(&event->json, "unread", message_count - row_integer(member, "read_count"));
-	json_integer(&event->json, "mentions", row_integer(member, "mentions"));
 }
 
 /* Trigger with one argument: which cursor has moved, read or delivered. */
@@ -456,7 +459,10 @@ chat_publish_cursor(PG_FUNCTION_ARGS)
 		publish(&event, &audience);
 	}
 	if (read)
-		append_unread(&event, &member, message_count);
+	{
+		json_integer(&event.json, "unread", message_count - row_integer(&member, "read_count"));
+		json_integer(&event.json, "mentions", row_integer(&member, "mentions"));
+	}
 	publish(&event, &(Audience){.user_ids = &user_id, .count = 1});
 	SPI_finish();
 	return PointerGetDatum(NULL);
@@ -470,7 +476,7 @@ chat_publish_session_end(PG_FUNCTION_ARGS)
 	int64 user_id = row_id(&session, "user_id");
 	Event event;
 
-	begin_event(&event, "session_ended");
+	begin_event(&event, "session_ended", 0);
 	json_id(&event.json, "user_id", user_id);
 	json_id(&event.json, "session_id", row_id(&session, "id"));
 	publish(&event, &(Audience){.user_ids = &user_id, .count = 1});
@@ -488,31 +494,24 @@ result_text(const StringInfoData *json)
 	return result;
 }
 
-/* A composite argument, in the caller's room for its tuple; its shape is to be released. */
-static Row
-argument_row(Datum argument, HeapTuple tuple)
-{
-	HeapTupleHeader header = DatumGetHeapTupleHeader(argument);
-
-	*tuple = (HeapTupleData){.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
-	ItemPointerSetInvalid(&tuple->t_self);
-	return (Row){tuple,
-				 lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header))};
-}
-
 /* chat.message_json(message chat.messages, reader_id) → json: the row as it stands in events and lists */
 PG_FUNCTION_INFO_V1(chat_message_json);
 Datum
 chat_message_json(PG_FUNCTION_ARGS)
 {
-	HeapTupleData tuple;
-	Row message = argument_row(PG_GETARG_DATUM(0), &tuple);
+	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
+	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+	Row message = {
+		&tuple, lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header))};
+	Message parts;
 	StringInfoData out;
 	text *result;
 
+	ItemPointerSetInvalid(&tuple.t_self);
 	SPI_connect();
 	initStringInfo(&out);
-	append_message(&out, &message, PG_NARGS() == 2 ? PG_GETARG_INT64(1) : 0); /* 0.1.0 named no reader */
+	parts = row_message(&message);
+	append_message(&out, &parts, PG_NARGS() == 2 ? PG_GETARG_INT64(1) : 0); /* 0.1.0 named no reader */
 	result = result_text(&out);
 	SPI_finish();
 	ReleaseTupleDesc(message.shape);
@@ -540,7 +539,11 @@ chat_read_event(PG_FUNCTION_ARGS)
 	{
 		statement_run(&sent, key, NULL, true);
 		if (SPI_processed == 1)
-			build_message_event(&event, &(Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc});
+		{
+			Message message = row_message(&(Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc});
+
+			event_of_message(&event, &message);
+		}
 	}
 	if (SPI_processed == 1)
 	{
@@ -553,58 +556,15 @@ chat_read_event(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(result);
 }
 
-/* chat.message_event(message chat.messages) → json: the message event as it is published */
-PG_FUNCTION_INFO_V1(chat_message_event);
-Datum
-chat_message_event(PG_FUNCTION_ARGS)
+/* The version that a record's present state carries; 0 when there is none. */
+static int64
+event_version(Datum event)
 {
-	HeapTupleData tuple;
-	Row message = argument_row(PG_GETARG_DATUM(0), &tuple);
-	Event event;
-	text *result;
+	JsonbValue *version = getKeyJsonValueFromContainer(&DatumGetJsonbP(event)->root, "version", 7, NULL);
 
-	SPI_connect();
-	build_message_event(&event, &message);
-	appendStringInfoChar(&event.json, '}');
-	result = result_text(&event.json);
-	SPI_finish();
-	ReleaseTupleDesc(message.shape);
-	PG_RETURN_TEXT_P(result);
-}
-
-/* chat.logged_event(event chat.events) → json: a durable event as it is published */
-PG_FUNCTION_INFO_V1(chat_logged_event);
-Datum
-chat_logged_event(PG_FUNCTION_ARGS)
-{
-	HeapTupleData tuple;
-	Row row = argument_row(PG_GETARG_DATUM(0), &tuple);
-	Event event;
-
-	build_logged_event(&event, &row);
-	appendStringInfoChar(&event.json, '}');
-	ReleaseTupleDesc(row.shape);
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(event.json.data, event.json.len));
-}
-
-/*
- * chat.cursor_event(member chat.members, type, message_count) → json: the read or delivered event as it is published;
- * to the reader himself with the unread count, when message_count is not NULL
- */
-PG_FUNCTION_INFO_V1(chat_cursor_event);
-Datum
-chat_cursor_event(PG_FUNCTION_ARGS)
-{
-	HeapTupleData tuple;
-	Row member = argument_row(PG_GETARG_DATUM(0), &tuple);
-	Event event;
-
-	begin_cursor_event(&event, &member, TextDatumGetCString(PG_GETARG_DATUM(1)));
-	if (!PG_ARGISNULL(2))
-		append_unread(&event, &member, PG_GETARG_INT32(2));
-	appendStringInfoChar(&event.json, '}');
-	ReleaseTupleDesc(member.shape);
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(event.json.data, event.json.len));
+	if (version == NULL || version->type != jbvString)
+		return 0;
+	return strtoi64(pnstrdup(version->val.string.val, version->val.string.len), NULL, 10);
 }
 
 /*
@@ -615,7 +575,7 @@ PG_FUNCTION_INFO_V1(chat_publish);
 Datum
 chat_publish(PG_FUNCTION_ARGS)
 {
-	Event event = {.common = 0};
+	Event event = {.common = 0, .key = event_version(PG_GETARG_DATUM(0))};
 	Audience audience = {0};
 	Datum *ids;
 

@@ -11,8 +11,9 @@
  * A chat that somebody holds longer than chat.lock_timeout answers MC503 chat_busy. A lock_timeout of the
  * session that is shorter stays in force, and raises PostgreSQL's 55P03.
  *
- * Called from: api/ functions that change a chat, before they touch any other row of it (chat before member;
- * several chats in ascending id).
+ * Called from: api/ functions that change a chat, and send.c, before they touch any other row of it (chat before
+ * member; several chats in ascending id). The update answers what else a sender needs of the row, which spares
+ * reading it again.
  */
 #include "chat.h"
 
@@ -23,6 +24,7 @@
 #include "utils/memutils.h"
 
 #include "errors.h"
+#include "order.h"
 
 /*
  * Runs a statement that locks a chat's row, under chat.lock_timeout. LockTimeout is what lock_timeout sets;
@@ -72,32 +74,50 @@ result_shape(FunctionCallInfo fcinfo)
 	return fcinfo->flinfo->fn_extra;
 }
 
-/* chat.next_event(chat_id, messages) → (id, prev_id, number) */
-PG_FUNCTION_INFO_V1(chat_next_event);
-Datum
-chat_next_event(PG_FUNCTION_ARGS)
+void
+order_take_place(int64 chat_id, int32 messages, Place *place)
 {
 	static Statement statement = {"UPDATE chat.chats"
 								  "   SET prev_event_id = last_event_id,"
 								  "       last_event_id = chat.take_id(last_event_id),"
 								  "       message_count = message_count + $2"
 								  " WHERE id = $1 AND deleted_id IS NULL"
-								  " RETURNING last_event_id, prev_event_id, message_count",
+								  " RETURNING last_event_id, prev_event_id, message_count,"
+								  "     kind = 'direct', posting <> 'all', large",
 								  2,
 								  {INT8OID, INT4OID},
 								  NULL};
-	TupleDesc shape = result_shape(fcinfo);
-	Datum values[3];
-	bool nulls[3];
+	Datum values[6];
+	bool nulls[6];
 
-	SPI_connect();
-	run_locking(&statement, (Datum[]){PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)});
+	run_locking(&statement, (Datum[]){Int64GetDatum(chat_id), Int32GetDatum(messages)});
 	if (SPI_processed == 0)
 		chat_fail("no_such_chat", NULL, NULL);
-	for (int i = 0; i < 3; i++)
-		values[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[i]);
+	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+	*place = (Place){.id = DatumGetInt64(values[0]),
+					 .prev_id = DatumGetInt64(values[1]),
+					 .number = DatumGetInt32(values[2]),
+					 .direct = DatumGetBool(values[3]),
+					 .guarded = DatumGetBool(values[4]),
+					 .large = DatumGetBool(values[5])};
+}
+
+/* chat.next_event(chat_id, messages) → (id, prev_id, number) */
+PG_FUNCTION_INFO_V1(chat_next_event);
+Datum
+chat_next_event(PG_FUNCTION_ARGS)
+{
+	TupleDesc shape = result_shape(fcinfo);
+	Place place;
+
+	if (PG_ARGISNULL(0))
+		chat_fail("no_such_chat", NULL, NULL);
+	SPI_connect();
+	order_take_place(PG_GETARG_INT64(0), PG_GETARG_INT32(1), &place);
 	SPI_finish();
-	return HeapTupleGetDatum(heap_form_tuple(shape, values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(
+		shape, (Datum[]){Int64GetDatum(place.id), Int64GetDatum(place.prev_id), Int32GetDatum(place.number)},
+		(bool[]){false, false, false}));
 }
 
 /* chat.lock_chat(chat_id) */

@@ -74,6 +74,12 @@ setting_integer(const char *name)
 	return DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(setting_value(name))));
 }
 
+bool
+setting_boolean(const char *name)
+{
+	return strcmp(setting_value(name), "true") == 0;
+}
+
 /* chat.setting_text(name) */
 PG_FUNCTION_INFO_V1(chat_setting_text);
 Datum

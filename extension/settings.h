@@ -7,7 +7,8 @@
 
 #include "postgres.h"
 
-/* The present value of an integer setting; a name that does not exist is a bug and raises XX000. */
+/* The present value of a setting; a name that does not exist is a bug and raises XX000. */
 extern int64 setting_integer(const char *name);
+extern bool setting_boolean(const char *name);
 
 #endif

@@ -25,14 +25,23 @@ RETURNS text LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION chat.block_between IS 'The word with which a block refuses actor_id: blocked when it is his own, not_accepting when it is the other one''s; NULL without any.';
 
+-- Every direct message passes here: in FROM, this query becomes part of the statement that calls it, which a scalar function would not.
+-- OFFSET 0: looked up by the pair, never by reading all whom somebody has blocked.
+CREATE OR REPLACE FUNCTION chat.between_users(actor_id bigint, user_id bigint)
+RETURNS TABLE (obstructed boolean) LANGUAGE sql STABLE AS $$
+	SELECT EXISTS (SELECT FROM chat.blocks b
+			WHERE b.blocker_id = between_users.actor_id AND b.blocked_id = between_users.user_id OFFSET 0)
+		OR EXISTS (SELECT FROM chat.blocks b
+			WHERE b.blocker_id = between_users.user_id AND b.blocked_id = between_users.actor_id OFFSET 0)
+		OR EXISTS (SELECT FROM chat.users u WHERE u.id IN (between_users.actor_id, between_users.user_id) AND u.deleted OFFSET 0)
+$$;
+COMMENT ON FUNCTION chat.between_users IS 'Whether something keeps two different users from writing to each other: a block, or an account that is gone. One row.';
+
 CREATE OR REPLACE FUNCTION chat.check_direct(actor_id bigint, user_id bigint)
 RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	-- In one statement, without are_blocked(): every direct message passes here.
 	IF check_direct.user_id <> check_direct.actor_id
-		AND (EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = check_direct.actor_id AND b.blocked_id = check_direct.user_id)
-			OR EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = check_direct.user_id AND b.blocked_id = check_direct.actor_id)
-			OR EXISTS (SELECT FROM chat.users u WHERE u.id IN (check_direct.actor_id, check_direct.user_id) AND u.deleted)
+		AND ((SELECT b.obstructed FROM chat.between_users(check_direct.actor_id, check_direct.user_id) b)
 			OR chat.setting_boolean('direct_requires_connection') AND NOT chat.are_connected(check_direct.actor_id, check_direct.user_id)) THEN
 		PERFORM chat.fail(coalesce(chat.block_between(check_direct.actor_id, check_direct.user_id), 'not_accepting'));
 	END IF;
@@ -54,18 +63,12 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
 $$;
 COMMENT ON FUNCTION chat.connection_json IS 'A connection as it stands in events: list_connections'' row.';
 
-CREATE OR REPLACE FUNCTION chat.connection_event(connection chat.v_connections)
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-	SELECT chat.connection_json(connection)
-		|| jsonb_build_object('type', 'connection_changed', 'at', chat.rfc3339(chat.id_time(connection.version)))
-$$;
-COMMENT ON FUNCTION chat.connection_event IS 'The connection_changed event, as it is published and as sync tells it.';
-
 CREATE OR REPLACE FUNCTION chat.publish_connection()
 RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF chat.took(NEW.version) THEN
-		PERFORM chat.publish(chat.connection_event(c), ARRAY[c.owner_id])
+		PERFORM chat.publish(chat.connection_json(c)
+				|| jsonb_build_object('type', 'connection_changed', 'at', chat.rfc3339(chat.id_time(c.version))), ARRAY[c.owner_id])
 		  FROM chat.v_connections c
 		 WHERE c.owner_id = NEW.low_user_id AND c.user_id = NEW.high_user_id
 			OR c.owner_id = NEW.high_user_id AND c.user_id = NEW.low_user_id;

@@ -8,10 +8,13 @@
 -- a gateway with sockets that watch this user asks read_presence what each watcher may see of him now. So the rule stands here alone,
 -- and whoever loses sight of somebody is told that he is offline, once: that a hidden user comes and goes is no news for him either.
 
+CREATE OR REPLACE VIEW chat.v_live_users AS
+SELECT s.user_id FROM chat.live_sessions s JOIN chat.leases l ON l.id = s.lease_id WHERE l.expires_at > now();
+COMMENT ON VIEW chat.v_live_users IS 'Who has a socket somewhere, once for each session.';
+
 CREATE OR REPLACE FUNCTION chat.is_live(user_id bigint)
 RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (SELECT FROM chat.live_sessions s JOIN chat.leases l ON l.id = s.lease_id
-		WHERE s.user_id = is_live.user_id AND l.expires_at > now())
+	SELECT EXISTS (SELECT FROM chat.v_live_users v WHERE v.user_id = is_live.user_id)
 $$;
 COMMENT ON FUNCTION chat.is_live IS 'Whether the user has a socket anywhere, invisible or not.';
 

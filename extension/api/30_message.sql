@@ -19,16 +19,6 @@ RETURNS json LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION chat.reply_json IS 'The quoted message: id, sender_id and the first 100 characters, none of a deleted one.';
 
-CREATE OR REPLACE FUNCTION chat.message_event(message chat.messages)
-RETURNS json LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_message_event';
-COMMENT ON FUNCTION chat.message_event IS 'The message event of a message at its present state.';
-
-CREATE OR REPLACE FUNCTION chat.publish_message()
-RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'chat_publish_message';
-COMMENT ON FUNCTION chat.publish_message IS 'Trigger: the message event, to the members.';
-CREATE OR REPLACE TRIGGER publish_message AFTER INSERT ON chat.messages
-FOR EACH ROW EXECUTE FUNCTION chat.publish_message();
-
 CREATE OR REPLACE FUNCTION chat.check_message(body text, file_ids bigint[], attributes jsonb, client_key text, expires_in interval)
 RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -107,15 +97,7 @@ CREATE OR REPLACE FUNCTION chat.send_message(actor_id bigint, chat_id bigint, bo
 	file_ids bigint[] DEFAULT NULL, mention_ids bigint[] DEFAULT NULL, attributes jsonb DEFAULT NULL, client_key text DEFAULT NULL,
 	expires_in interval DEFAULT NULL,
 	OUT id bigint, OUT prev_id bigint, OUT number integer, OUT sent_at timestamptz, OUT duplicate boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	PERFORM chat.check_actor(send_message.actor_id);
-	PERFORM chat.check_message(send_message.body, send_message.file_ids, send_message.attributes, send_message.client_key, send_message.expires_in);
-	SELECT s.* INTO id, prev_id, number, sent_at, duplicate
-	  FROM chat.add_message(send_message.actor_id, send_message.chat_id, send_message.body, send_message.reply_to_id, send_message.file_ids,
-		send_message.mention_ids, send_message.attributes, send_message.client_key, send_message.expires_in, NULL) s;
-END
-$$;
+LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_send_message';
 COMMENT ON FUNCTION chat.send_message IS 'Sends a message; when it has answered and committed, the message is durable. body: at most the setting body_max_length characters, empty only with files or attributes. mention_ids: members. file_ids: files the sender can read. client_key: 1 to 64 characters of the caller''s own; the same key in the same chat answers the first message again with duplicate true, and publishes nothing. expires_in: 1 second to 10 years, after which it is deleted for everyone. prev_id: the chat''s event before it. number: dense count of the chat''s messages. The sender''s read cursor moves to it. Locks the chat''s row until the transaction ends. MC400 empty_message, invalid_argument; MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message (reply_to_id), no_such_file; MC409 client_key_reused; MC413 message_too_long, too_large; MC503 chat_busy.';
 GRANT EXECUTE ON FUNCTION chat.send_message TO chat_user, chat_app; -- since 0.1.0
 
@@ -172,57 +154,31 @@ RETURNS boolean LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION chat.is_same_message IS 'Whether a message was sent with these arguments.';
 
--- The heart of sending, also for forwarded and scheduled messages. Arguments are checked by the caller.
+-- The heart of sending (send.c), also for forwarded messages. Arguments are checked by the caller.
 CREATE OR REPLACE FUNCTION chat.add_message(sender_id bigint, chat_id bigint, body text, reply_to_id bigint, file_ids bigint[],
 	mention_ids bigint[], attributes jsonb, client_key text, expires_in interval, forwarded_from bigint,
 	OUT id bigint, OUT prev_id bigint, OUT number integer, OUT sent_at timestamptz, OUT duplicate boolean)
+LANGUAGE c AS 'MODULE_PATHNAME', 'chat_add_message';
+COMMENT ON FUNCTION chat.add_message IS 'Writes a message whose arguments are checked; the rest is send_message''s.';
+
+CREATE OR REPLACE FUNCTION chat.repeat_message(chat_id bigint, message_id bigint, body text, reply_to_id bigint, file_ids bigint[],
+	mention_ids bigint[], attributes jsonb, forwarded_from bigint, OUT id bigint, OUT prev_id bigint, OUT number integer)
 LANGUAGE plpgsql AS $$
 DECLARE
 	sent chat.messages;
-	event record;
 BEGIN
-	event := chat.next_event(add_message.chat_id, 1);
-
-	IF add_message.client_key IS NOT NULL THEN
-		SELECT m.* INTO sent FROM chat.messages m
-		 WHERE m.chat_id = add_message.chat_id AND m.sender_id = add_message.sender_id AND m.client_key = add_message.client_key;
-		IF FOUND THEN
-			IF NOT chat.is_same_message(sent, add_message.body, add_message.reply_to_id, add_message.file_ids, add_message.mention_ids,
-				add_message.attributes, add_message.forwarded_from) THEN
-				PERFORM chat.fail('client_key_reused');
-			END IF;
-			UPDATE chat.chats c SET last_event_id = c.prev_event_id, message_count = c.message_count - 1 WHERE c.id = add_message.chat_id;
-			id := sent.id; prev_id := sent.prev_id; number := sent.number; sent_at := chat.id_time(sent.id); duplicate := true;
-			RETURN;
-		END IF;
+	SELECT m.* INTO sent FROM chat.messages m WHERE m.chat_id = repeat_message.chat_id AND m.id = repeat_message.message_id;
+	IF NOT chat.is_same_message(sent, repeat_message.body, repeat_message.reply_to_id, repeat_message.file_ids, repeat_message.mention_ids,
+		repeat_message.attributes, repeat_message.forwarded_from) THEN
+		PERFORM chat.fail('client_key_reused');
 	END IF;
-
-	UPDATE chat.members m SET read_id = event.id, read_count = event.number, mentions = 0
-	 WHERE m.chat_id = add_message.chat_id AND m.user_id = add_message.sender_id AND m.left_id IS NULL;
-	IF NOT FOUND THEN
-		PERFORM chat.fail('no_such_chat');
-	END IF;
-	PERFORM chat.check_posting(add_message.chat_id, add_message.sender_id);
-	IF add_message.reply_to_id IS NOT NULL THEN
-		PERFORM chat.check_visible_message(add_message.chat_id, add_message.reply_to_id, add_message.sender_id);
-	END IF;
-	IF add_message.mention_ids IS NOT NULL THEN
-		add_message.mention_ids := chat.check_mentions(add_message.chat_id, add_message.mention_ids);
-		PERFORM chat.add_mentions(add_message.chat_id, event.id, add_message.mention_ids, add_message.sender_id);
-	END IF;
-	IF cardinality(add_message.file_ids) > 0 THEN
-		PERFORM chat.attach_files(add_message.chat_id, event.id, add_message.file_ids, add_message.sender_id);
-	END IF;
-	INSERT INTO chat.messages (chat_id, id, prev_id, number, sender_id, body, reply_to_id, attributes, client_key, expires_at,
-		mention_ids, file_ids, forwarded_from)
-	VALUES (add_message.chat_id, event.id, event.prev_id, event.number, add_message.sender_id, coalesce(add_message.body, ''),
-		add_message.reply_to_id, add_message.attributes, add_message.client_key, clock_timestamp() + add_message.expires_in,
-		add_message.mention_ids, nullif(add_message.file_ids, '{}'), add_message.forwarded_from);
-	PERFORM chat.queue_push(add_message.chat_id, event.id, add_message.sender_id);
-	id := event.id; prev_id := event.prev_id; number := event.number; sent_at := chat.id_time(event.id); duplicate := false;
+	UPDATE chat.chats c SET last_event_id = c.prev_event_id, message_count = c.message_count - 1 WHERE c.id = repeat_message.chat_id;
+	id := sent.id;
+	prev_id := sent.prev_id;
+	number := sent.number;
 END
 $$;
-COMMENT ON FUNCTION chat.add_message IS 'Writes a message whose arguments are checked; the rest is send_message''s.';
+COMMENT ON FUNCTION chat.repeat_message IS 'Answers a message that was sent before with this client_key, and takes back what next_event has just done for it. MC409 client_key_reused when it was another one.';
 
 CREATE OR REPLACE FUNCTION chat.check_visible_message(chat_id bigint, message_id bigint, user_id bigint)
 RETURNS chat.messages LANGUAGE plpgsql STABLE AS $$
@@ -508,18 +464,12 @@ END
 $$;
 COMMENT ON FUNCTION chat.hide_message IS 'delete_message for oneself only.';
 
-CREATE OR REPLACE FUNCTION chat.hidden_message_event(hidden chat.hidden_messages)
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-	SELECT jsonb_build_object('type', 'message_hidden', 'chat_id', hidden.chat_id::text, 'message_id', hidden.message_id::text,
-		'version', hidden.version::text, 'at', chat.rfc3339(chat.id_time(hidden.version)))
-$$;
-COMMENT ON FUNCTION chat.hidden_message_event IS 'The message_hidden event, as it is published and as sync tells it.';
-
 CREATE OR REPLACE FUNCTION chat.publish_hidden_message()
 RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF chat.took(new.version) THEN
-		PERFORM chat.publish(chat.hidden_message_event(new), ARRAY[new.user_id]);
+		PERFORM chat.publish(jsonb_build_object('type', 'message_hidden', 'chat_id', new.chat_id::text, 'message_id', new.message_id::text,
+			'version', new.version::text, 'at', chat.rfc3339(chat.id_time(new.version))), ARRAY[new.user_id]);
 	END IF;
 	RETURN NULL;
 END

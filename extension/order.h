@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * order.h: a place in a chat's order of events, for those who write one.
+ */
+#ifndef CHAT_ORDER_H
+#define CHAT_ORDER_H
+
+#include "postgres.h"
+
+/* The event that is being made, and what the chat's row says besides. */
+typedef struct Place
+{
+	int64 id;
+	int64 prev_id; /* the chat's event before it */
+	int32 number;  /* of the chat's user messages, this one included if it is one */
+	bool direct;   /* kind is direct */
+	bool guarded;  /* posting is not for all */
+	bool large;
+} Place;
+
+/*
+ * chat.next_event: locks the chat till the end of the transaction and takes the next place in it. messages: 0 or 1
+ * user messages. Raises MC404 no_such_chat, MC503 chat_busy. Needs SPI.
+ */
+extern void order_take_place(int64 chat_id, int32 messages, Place *place);
+
+#endif

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * send.c: chat.send_message, the call that is made more often than all others together.
+ *
+ * It is C because it is the hot path, and only that. The rules stand in SQL: what C decides here is whether a call
+ * is so plain that no rule can be against it; of everything else it asks the SQL function that knows (statements
+ * that begin with SELECT chat.…), and that raises the error. Against the same in PL/pgSQL, with the event made by a
+ * trigger, a message takes between a third and a quarter of the backend's time in a pipelined group (260 → 70 us on two busy
+ * cores), and a third with a transaction to itself (`make bench-send`). A sixth of that is the CHECK constraints that
+ * chats and members have no more (api/25_chat.sql). Of the rest four fifths are the four statements below, a fifth
+ * each: UPDATE chats, INSERT, read_others, and less UPDATE members; the event is 3 %.
+ *
+ *	 1	is_plain, else chat.check_message: the arguments.
+ *	 2	order_take_place: locks the chat, takes id, prev_id and number, and tells what the chat's row says.
+ *	 3	With a client_key: was it sent before? Then chat.repeat_message answers, and takes 2 back.
+ *	 4	move_cursor: the sender's member row; who has none is not in the chat.
+ *	 5	read_others: who hears it, whether it is to be pushed to one of them, and in a direct chat whether something
+ *		stands between the two; in one look.
+ *	 6	Unless that says that all may post: chat.check_posting. Reply, mentions, files when there are any.
+ *	 7	insert_message, publish, queue_push.
+ *
+ * Each statement after 2 takes its own snapshot (READ COMMITTED), so that it sees what the transaction has committed that
+ * held the chat before us: whom it let in, and what it sent with our client_key.
+ *
+ * Rights: send_message is SECURITY DEFINER with a pinned search_path like every other; add_message, which nobody is
+ * granted, runs as its callers do, who are so too. So the saved plans and the SQL functions under them find
+ * operators in pg_catalog alone.
+ *
+ * Locks: the chat's row, then the sender's member row, then what chat.attach_files and chat.add_mentions lock.
+ */
+#include "chat.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "clock.h"
+#include "errors.h"
+#include "event.h"
+#include "order.h"
+#include "settings.h"
+
+/* The arguments, alike in send_message and add_message. */
+enum
+{
+	ARG_SENDER,
+	ARG_CHAT,
+	ARG_BODY,
+	ARG_REPLY_TO,
+	ARG_FILES,
+	ARG_MENTIONS,
+	ARG_ATTRIBUTES,
+	ARG_CLIENT_KEY,
+	ARG_EXPIRES_IN,
+	ARG_FORWARDED_FROM /* add_message's alone */
+};
+
+#define CLIENT_KEY_MAX 64 /* characters, as chat.check_message says; not less than as many bytes */
+
+/* An argument, 0 when it is NULL */
+static Datum
+argument(FunctionCallInfo fcinfo, int number)
+{
+	return number >= PG_NARGS() || PG_ARGISNULL(number) ? 0 : PG_GETARG_DATUM(number);
+}
+
+/* An array argument, 0 when it is NULL or empty */
+static Datum
+array_argument(FunctionCallInfo fcinfo, int number)
+{
+	Datum value = argument(fcinfo, number);
+	ArrayType *array = value ? DatumGetArrayTypeP(value) : NULL;
+
+	return array && ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) > 0 ? PointerGetDatum(array) : 0;
+}
+
+/* Runs a statement whose last arguments may be NULL: those that are 0 from the one numbered `first` on. */
+static void
+run_optional(Statement *statement, Datum *values, int first)
+{
+	char nulls[lengthof(statement->args)];
+
+	for (int i = 0; i < statement->nargs; i++)
+		nulls[i] = i >= first && values[i] == 0 ? 'n' : ' ';
+	statement_run(statement, values, nulls, false);
+}
+
+/* Whether nothing can be wrong with the arguments that chat.check_message looks at. */
+static bool
+is_plain(FunctionCallInfo fcinfo)
+{
+	Datum body = argument(fcinfo, ARG_BODY);
+	Datum key = argument(fcinfo, ARG_CLIENT_KEY);
+	Size length = body ? VARSIZE_ANY_EXHDR(DatumGetTextPP(body)) : 0;
+	Size key_length = key ? VARSIZE_ANY_EXHDR(DatumGetTextPP(key)) : 1;
+
+	return length > 0 && length <= (Size) setting_integer("body_max_length") && key_length > 0 &&
+		   key_length <= CLIENT_KEY_MAX && PG_ARGISNULL(ARG_ATTRIBUTES) && PG_ARGISNULL(ARG_EXPIRES_IN);
+}
+
+static void
+check_message(FunctionCallInfo fcinfo)
+{
+	static Statement statement = {"SELECT chat.check_message($1, $2, $3, $4, $5)",
+								  5,
+								  {TEXTOID, INT8ARRAYOID, JSONBOID, TEXTOID, INTERVALOID},
+								  NULL};
+
+	if (!is_plain(fcinfo))
+		run_optional(&statement,
+					 (Datum[]){argument(fcinfo, ARG_BODY), argument(fcinfo, ARG_FILES),
+							   argument(fcinfo, ARG_ATTRIBUTES), argument(fcinfo, ARG_CLIENT_KEY),
+							   argument(fcinfo, ARG_EXPIRES_IN)},
+					 0);
+}
+
+/* Whether a message with this key is there; then *message is that one, as far as the answer needs it. */
+static bool
+find_repeated(FunctionCallInfo fcinfo, Message *message)
+{
+	static Statement find = {
+		"SELECT id FROM chat.messages WHERE chat_id = $1 AND sender_id = $2 AND client_key = $3",
+		3,
+		{INT8OID, INT8OID, TEXTOID},
+		NULL};
+	static Statement repeat = {
+		"SELECT r.id, r.prev_id, r.number FROM chat.repeat_message($1, $2, $3, $4, $5, $6, $7, $8) r",
+		8,
+		{INT8OID, INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, INT8ARRAYOID, JSONBOID, INT8OID},
+		NULL};
+	Datum values[3];
+	bool nulls[3];
+
+	statement_run(
+		&find,
+		(Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->sender_id), message->client_key},
+		NULL, false);
+	if (SPI_processed == 0)
+		return false;
+	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+	run_optional(&repeat,
+				 (Datum[]){Int64GetDatum(message->chat_id), values[0], argument(fcinfo, ARG_BODY),
+						   argument(fcinfo, ARG_REPLY_TO), argument(fcinfo, ARG_FILES),
+						   argument(fcinfo, ARG_MENTIONS), argument(fcinfo, ARG_ATTRIBUTES),
+						   argument(fcinfo, ARG_FORWARDED_FROM)},
+				 2);
+	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+	message->id = DatumGetInt64(values[0]);
+	message->prev_id = DatumGetInt64(values[1]);
+	message->number = DatumGetInt32(values[2]);
+	return true;
+}
+
+static void
+move_cursor(const Message *message)
+{
+	static Statement statement = {"UPDATE chat.members SET read_id = $3, read_count = $4, mentions = 0"
+								  " WHERE chat_id = $1 AND user_id = $2 AND left_id IS NULL",
+								  4,
+								  {INT8OID, INT8OID, INT8OID, INT4OID},
+								  NULL};
+
+	statement_run(&statement,
+				  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->sender_id),
+							Int64GetDatum(message->id), Int32GetDatum(message->number)},
+				  NULL, false);
+	if (SPI_processed == 0)
+		chat_fail("no_such_chat", NULL, NULL);
+}
+
+/* Who is in the chat besides the sender, as far as sending asks. */
+typedef struct Others
+{
+	Audience audience; /* the sender too: he has other devices */
+	bool away;         /* somebody it may have to be pushed to */
+	bool obstructed;   /* direct chats: there is something between the two */
+} Others;
+
+/*
+ * A large chat is not looked through: its events go to its own channel, and take_pushes finds out to whom a
+ * message is pushed.
+ */
+static void
+read_others(const Message *message, const Place *place, Others *others)
+{
+	static Statement group = {"SELECT a.user_id, a.user_id <> $2 AND a.away, false"
+							  "  FROM chat.v_audience a WHERE a.chat_id = $1",
+							  2,
+							  {INT8OID, INT8OID},
+							  NULL};
+	static Statement pair = {"SELECT a.user_id, a.user_id <> $2 AND a.away, a.user_id <> $2 AND b.obstructed"
+							 "  FROM chat.v_audience a CROSS JOIN LATERAL chat.between_users($2, a.user_id) b"
+							 " WHERE a.chat_id = $1",
+							 2,
+							 {INT8OID, INT8OID},
+							 NULL};
+	static Statement devices = {"SELECT 1 FROM chat.push_tokens LIMIT 1", 0, {0}, NULL};
+
+	*others = (Others){.away = false};
+	if (place->large)
+	{
+		others->audience.chat_id = message->chat_id;
+		statement_run(&devices, NULL, NULL, false);
+		others->away = SPI_processed > 0;
+		return;
+	}
+	statement_run(place->direct ? &pair : &group,
+				  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->sender_id)}, NULL, false);
+	others->audience.user_ids = palloc(sizeof(int64) * Max(1, SPI_processed));
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		Datum values[3];
+		bool nulls[3];
+
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
+		others->audience.user_ids[others->audience.count++] = DatumGetInt64(values[0]);
+		others->away |= DatumGetBool(values[1]);
+		others->obstructed |= DatumGetBool(values[2]);
+	}
+}
+
+/* Plain: posting is for all, and in a direct chat the other one is there and nothing between them. */
+static void
+check_posting(const Message *message, const Place *place, const Others *others)
+{
+	static Statement statement = {"SELECT chat.check_posting($1, $2)", 2, {INT8OID, INT8OID}, NULL};
+	bool open = !place->direct || (others->audience.count == 2 && !others->obstructed &&
+								   !setting_boolean("direct_requires_connection"));
+
+	if (place->guarded || !open)
+		statement_run(&statement,
+					  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->sender_id)}, NULL,
+					  false);
+}
+
+static void
+check_reply(const Message *message)
+{
+	static Statement statement = {
+		"SELECT 1 FROM chat.check_visible_message($1, $2, $3)", 3, {INT8OID, INT8OID, INT8OID}, NULL};
+
+	statement_run(&statement,
+				  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->reply_to_id),
+							Int64GetDatum(message->sender_id)},
+				  NULL, false);
+}
+
+/* The mentioned users, each once, into the message, and its mentions into their counts. */
+static void
+add_mentions(Message *message, Datum mention_ids)
+{
+	static Statement check = {"SELECT chat.check_mentions($1, $2)", 2, {INT8OID, INT8ARRAYOID}, NULL};
+	static Statement add = {
+		"SELECT chat.add_mentions($1, $2, $3, $4)", 4, {INT8OID, INT8OID, INT8ARRAYOID, INT8OID}, NULL};
+	bool isnull;
+
+	if (mention_ids == 0)
+		return;
+	statement_run(&check, (Datum[]){Int64GetDatum(message->chat_id), mention_ids}, NULL, false);
+	message->mention_ids = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (isnull)
+		message->mention_ids = 0;
+	else
+		statement_run(&add,
+					  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->id),
+								message->mention_ids, Int64GetDatum(message->sender_id)},
+					  NULL, false);
+}
+
+static void
+attach_files(const Message *message)
+{
+	static Statement statement = {
+		"SELECT chat.attach_files($1, $2, $3, $4)", 4, {INT8OID, INT8OID, INT8ARRAYOID, INT8OID}, NULL};
+
+	if (message->file_ids != 0)
+		statement_run(&statement,
+					  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->id),
+								message->file_ids, Int64GetDatum(message->sender_id)},
+					  NULL, false);
+}
+
+static void
+insert_message(const Message *message)
+{
+	static Statement statement = {
+		"INSERT INTO chat.messages (chat_id, id, prev_id, number, sender_id, body, reply_to_id, attributes,"
+		"    client_key, expires_at, mention_ids, file_ids, forwarded_from)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+		13,
+		{INT8OID, INT8OID, INT8OID, INT4OID, INT8OID, TEXTOID, INT8OID, JSONBOID, TEXTOID, TIMESTAMPTZOID,
+		 INT8ARRAYOID, INT8ARRAYOID, INT8OID},
+		NULL};
+
+	run_optional(&statement,
+				 (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->id),
+						   Int64GetDatum(message->prev_id), Int32GetDatum(message->number),
+						   Int64GetDatum(message->sender_id), message->body,
+						   Int64GetDatum(message->reply_to_id), message->attributes, message->client_key,
+						   TimestampTzGetDatum(message->expires_at), message->mention_ids, message->file_ids,
+						   Int64GetDatum(message->forwarded_from)},
+				 6);
+}
+
+static void
+queue_push(const Message *message)
+{
+	static Statement statement = {
+		"INSERT INTO chat.push_queue (message_id, chat_id) VALUES ($1, $2)", 2, {INT8OID, INT8OID}, NULL};
+
+	statement_run(&statement, (Datum[]){Int64GetDatum(message->id), Int64GetDatum(message->chat_id)}, NULL,
+				  false);
+	publish_signal("chat_push");
+}
+
+/* clock_timestamp() + expires_in, 0 when it is NULL */
+static TimestampTz
+expiry(Datum expires_in)
+{
+	if (expires_in == 0)
+		return 0;
+	return DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), expires_in));
+}
+
+/* Writes and publishes a message that has its place and was not sent before. */
+static void
+write_message(FunctionCallInfo fcinfo, Message *message, const Place *place)
+{
+	Others others;
+	Event event;
+
+	move_cursor(message);
+	read_others(message, place, &others);
+	check_posting(message, place, &others);
+	if (!PG_ARGISNULL(ARG_REPLY_TO))
+		check_reply(message);
+	add_mentions(message, array_argument(fcinfo, ARG_MENTIONS));
+	attach_files(message);
+	insert_message(message);
+	event_of_message(&event, message);
+	publish(&event, &others.audience);
+	if (others.away)
+		queue_push(message);
+}
+
+/* Sends what the arguments say; *message is then as it stands in the chat. Answers whether it was there before. */
+static bool
+add_message(FunctionCallInfo fcinfo, Message *message)
+{
+	Place place;
+
+	*message = (Message){.chat_id = DatumGetInt64(argument(fcinfo, ARG_CHAT)),
+						 .sender_id = DatumGetInt64(argument(fcinfo, ARG_SENDER)),
+						 .body = argument(fcinfo, ARG_BODY),
+						 .reply_to_id = DatumGetInt64(argument(fcinfo, ARG_REPLY_TO)),
+						 .attributes = argument(fcinfo, ARG_ATTRIBUTES),
+						 .client_key = argument(fcinfo, ARG_CLIENT_KEY),
+						 .file_ids = array_argument(fcinfo, ARG_FILES),
+						 .forwarded_from = DatumGetInt64(argument(fcinfo, ARG_FORWARDED_FROM))};
+	if (message->body == 0)
+		message->body = PointerGetDatum(cstring_to_text(""));
+	order_take_place(message->chat_id, 1, &place);
+	message->id = place.id;
+	message->prev_id = place.prev_id;
+	message->number = place.number;
+	if (message->client_key != 0 && find_repeated(fcinfo, message))
+		return true;
+	message->expires_at = expiry(argument(fcinfo, ARG_EXPIRES_IN));
+	write_message(fcinfo, message, &place);
+	return false;
+}
+
+/* (id, prev_id, number, sent_at, duplicate), as both functions declare their results */
+static Datum
+result(const Message *message, bool duplicate)
+{
+	static TupleDesc shape = NULL; /* made once a backend */
+	static const Oid types[] = {INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID, BOOLOID};
+
+	if (shape == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(CacheMemoryContext);
+		TupleDesc made = CreateTemplateTupleDesc(lengthof(types));
+
+		for (size_t i = 0; i < lengthof(types); i++)
+			TupleDescInitEntry(made, i + 1, NULL, types[i], -1, 0);
+		shape = BlessTupleDesc(made);
+		MemoryContextSwitchTo(caller);
+	}
+	return HeapTupleGetDatum(heap_form_tuple(
+		shape,
+		(Datum[]){Int64GetDatum(message->id), Int64GetDatum(message->prev_id), Int32GetDatum(message->number),
+				  TimestampTzGetDatum(clock_id_time(message->id)), BoolGetDatum(duplicate)},
+		(bool[]){false, false, false, false, false}));
+}
+
+/* chat.add_message(sender_id, chat_id, …): for functions that have checked the arguments */
+PG_FUNCTION_INFO_V1(chat_add_message);
+Datum
+chat_add_message(PG_FUNCTION_ARGS)
+{
+	Message message;
+	bool duplicate;
+
+	SPI_connect();
+	duplicate = add_message(fcinfo, &message);
+	SPI_finish();
+	return result(&message, duplicate);
+}
+
+/* chat.send_message(actor_id, chat_id, …) */
+PG_FUNCTION_INFO_V1(chat_send_message);
+Datum
+chat_send_message(PG_FUNCTION_ARGS)
+{
+	Message message;
+	bool duplicate;
+
+	if (PG_ARGISNULL(ARG_SENDER))
+		chat_fail("not_authenticated", NULL, NULL);
+	SPI_connect();
+	check_message(fcinfo);
+	duplicate = add_message(fcinfo, &message);
+	SPI_finish();
+	return result(&message, duplicate);
+}
