@@ -264,15 +264,24 @@ run_suite()
 	table+=$(printf '%-14s %5d passed %5d failed %5d s' "$1" "$p" "$f" $((SECONDS - started)))$'\n'
 }
 
-# $1 a file of extension/test/bench, on a cluster whose data are for once
-bench()
+bench_domain()
 {
 	.ci/packages run
 	.ci/install
 	export CHAT_CLUSTER=bench CHAT_FSYNC=off
 	trap '"$cluster" destroy' EXIT
 	"$cluster" prepare
-	"$cluster" psql -X -q -v ON_ERROR_STOP=1 -f - < "extension/test/bench/$1.sql"
+	"$cluster" psql -X -q -v ON_ERROR_STOP=1 -f - < extension/test/bench/domain.sql
+}
+
+bench_send()
+{
+	.ci/packages run
+	.ci/install
+	export CHAT_CLUSTER=bench
+	trap '"$cluster" destroy' EXIT
+	"$cluster" prepare
+	extension/test/bench/send.sh
 }
 
 # Random calls as many and from which seed one likes.
@@ -292,8 +301,12 @@ bench-ids)
 	bench_ids
 	exit
 	;;
-bench-domain | bench-sync)
-	bench "${1#bench-}"
+bench-send)
+	bench_send
+	exit
+	;;
+bench-domain)
+	bench_domain
 	exit
 	;;
 random-calls)
