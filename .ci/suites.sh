@@ -264,14 +264,15 @@ run_suite()
 	table+=$(printf '%-14s %5d passed %5d failed %5d s' "$1" "$p" "$f" $((SECONDS - started)))$'\n'
 }
 
-bench_domain()
+# $1 a file of extension/test/bench, on a cluster whose data are for once
+bench()
 {
 	.ci/packages run
 	.ci/install
 	export CHAT_CLUSTER=bench CHAT_FSYNC=off
 	trap '"$cluster" destroy' EXIT
 	"$cluster" prepare
-	"$cluster" psql -X -q -v ON_ERROR_STOP=1 -f - < extension/test/bench/domain.sql
+	"$cluster" psql -X -q -v ON_ERROR_STOP=1 -f - < "extension/test/bench/$1.sql"
 }
 
 bench_send()
@@ -301,12 +302,12 @@ bench-ids)
 	bench_ids
 	exit
 	;;
-bench-send)
-	bench_send
+bench-domain | bench-sync)
+	bench "${1#bench-}"
 	exit
 	;;
-bench-domain)
-	bench_domain
+bench-send)
+	bench_send
 	exit
 	;;
 random-calls)

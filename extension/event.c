@@ -430,6 +430,14 @@ begin_cursor_event(Event *event, const Row *member, const char *type)
 	json_time(&event->json, "at", clock_id_time(version));
 }
 
+/* What only the reader's own sockets hear of a read event. */
+static void
+append_unread(Event *event, const Row *member, int32 message_count)
+{
+	json_integer(&event->json, "unread", message_count - row_integer(member, "read_count"));
+	json_integer(&event->json, "mentions", row_integer(member, "mentions"));
+}
+
 /* Trigger with one argument: which cursor has moved, read or delivered. */
 PG_FUNCTION_INFO_V1(chat_publish_cursor);
 Datum
@@ -459,10 +467,7 @@ chat_publish_cursor(PG_FUNCTION_ARGS)
 		publish(&event, &audience);
 	}
 	if (read)
-	{
-		json_integer(&event.json, "unread", message_count - row_integer(&member, "read_count"));
-		json_integer(&event.json, "mentions", row_integer(&member, "mentions"));
-	}
+		append_unread(&event, &member, message_count);
 	publish(&event, &(Audience){.user_ids = &user_id, .count = 1});
 	SPI_finish();
 	return PointerGetDatum(NULL);
@@ -494,20 +499,29 @@ result_text(const StringInfoData *json)
 	return result;
 }
 
+/* A composite argument, in the caller's room for its tuple; its shape is to be released. */
+static Row
+argument_row(Datum argument, HeapTuple tuple)
+{
+	HeapTupleHeader header = DatumGetHeapTupleHeader(argument);
+
+	*tuple = (HeapTupleData){.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
+	ItemPointerSetInvalid(&tuple->t_self);
+	return (Row){tuple,
+				 lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header))};
+}
+
 /* chat.message_json(message chat.messages, reader_id) → json: the row as it stands in events and lists */
 PG_FUNCTION_INFO_V1(chat_message_json);
 Datum
 chat_message_json(PG_FUNCTION_ARGS)
 {
-	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
-	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
-	Row message = {
-		&tuple, lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header))};
+	HeapTupleData tuple;
+	Row message = argument_row(PG_GETARG_DATUM(0), &tuple);
 	Message parts;
 	StringInfoData out;
 	text *result;
 
-	ItemPointerSetInvalid(&tuple.t_self);
 	SPI_connect();
 	initStringInfo(&out);
 	parts = row_message(&message);
@@ -554,6 +568,62 @@ chat_read_event(PG_FUNCTION_ARGS)
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(result);
+}
+
+/* chat.message_event(message chat.messages) → json: the message event as it is published */
+PG_FUNCTION_INFO_V1(chat_message_event);
+Datum
+chat_message_event(PG_FUNCTION_ARGS)
+{
+	HeapTupleData tuple;
+	Row message = argument_row(PG_GETARG_DATUM(0), &tuple);
+	Message parts;
+	Event event;
+	text *result;
+
+	SPI_connect();
+	parts = row_message(&message);
+	event_of_message(&event, &parts);
+	appendStringInfoChar(&event.json, '}');
+	result = result_text(&event.json);
+	SPI_finish();
+	ReleaseTupleDesc(message.shape);
+	PG_RETURN_TEXT_P(result);
+}
+
+/* chat.logged_event(event chat.events) → json: a durable event as it is published */
+PG_FUNCTION_INFO_V1(chat_logged_event);
+Datum
+chat_logged_event(PG_FUNCTION_ARGS)
+{
+	HeapTupleData tuple;
+	Row row = argument_row(PG_GETARG_DATUM(0), &tuple);
+	Event event;
+
+	build_logged_event(&event, &row);
+	appendStringInfoChar(&event.json, '}');
+	ReleaseTupleDesc(row.shape);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(event.json.data, event.json.len));
+}
+
+/*
+ * chat.cursor_event(member chat.members, type, message_count) → json: the read or delivered event as it is published;
+ * to the reader himself with the unread count, when message_count is not NULL
+ */
+PG_FUNCTION_INFO_V1(chat_cursor_event);
+Datum
+chat_cursor_event(PG_FUNCTION_ARGS)
+{
+	HeapTupleData tuple;
+	Row member = argument_row(PG_GETARG_DATUM(0), &tuple);
+	Event event;
+
+	begin_cursor_event(&event, &member, TextDatumGetCString(PG_GETARG_DATUM(1)));
+	if (!PG_ARGISNULL(2))
+		append_unread(&event, &member, PG_GETARG_INT32(2));
+	appendStringInfoChar(&event.json, '}');
+	ReleaseTupleDesc(member.shape);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(event.json.data, event.json.len));
 }
 
 /* The version that a record's present state carries; 0 when there is none. */

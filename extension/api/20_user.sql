@@ -30,10 +30,17 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION chat.profile_json IS 'get_profile''s row as JSON.';
 
+CREATE OR REPLACE FUNCTION chat.profile_event(user_id bigint, version bigint)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
+	SELECT chat.profile_json(profile_event.user_id)
+		|| jsonb_build_object('type', 'profile_changed', 'at', chat.rfc3339(chat.id_time(profile_event.version)))
+$$;
+COMMENT ON FUNCTION chat.profile_event IS 'The profile_changed event, as it is published and as sync tells it.';
+
 CREATE OR REPLACE FUNCTION chat.publish_profile()
 RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-	event jsonb := chat.profile_json(NEW.id) || jsonb_build_object('type', 'profile_changed', 'at', chat.rfc3339(chat.id_time(NEW.version)));
+	event jsonb := chat.profile_event(NEW.id, NEW.version);
 BEGIN
 	IF chat.took(NEW.version) THEN
 		-- Only attributes can be large.

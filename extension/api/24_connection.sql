@@ -63,12 +63,18 @@ RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
 $$;
 COMMENT ON FUNCTION chat.connection_json IS 'A connection as it stands in events: list_connections'' row.';
 
+CREATE OR REPLACE FUNCTION chat.connection_event(connection chat.v_connections)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+	SELECT chat.connection_json(connection)
+		|| jsonb_build_object('type', 'connection_changed', 'at', chat.rfc3339(chat.id_time(connection.version)))
+$$;
+COMMENT ON FUNCTION chat.connection_event IS 'The connection_changed event, as it is published and as sync tells it.';
+
 CREATE OR REPLACE FUNCTION chat.publish_connection()
 RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF chat.took(NEW.version) THEN
-		PERFORM chat.publish(chat.connection_json(c)
-				|| jsonb_build_object('type', 'connection_changed', 'at', chat.rfc3339(chat.id_time(c.version))), ARRAY[c.owner_id])
+		PERFORM chat.publish(chat.connection_event(c), ARRAY[c.owner_id])
 		  FROM chat.v_connections c
 		 WHERE c.owner_id = NEW.low_user_id AND c.user_id = NEW.high_user_id
 			OR c.owner_id = NEW.high_user_id AND c.user_id = NEW.low_user_id;

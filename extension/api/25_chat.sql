@@ -58,6 +58,10 @@ END
 $$;
 COMMENT ON FUNCTION chat.log_event IS 'Logs and publishes a durable event whose id next_event gave; last of all, when the rows it is about are written. payload: its own members, ids as strings. is_entry: it stands in the timeline too, as a message of kind system with the same id.';
 
+CREATE OR REPLACE FUNCTION chat.logged_event(event chat.events)
+RETURNS json LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'chat_logged_event';
+COMMENT ON FUNCTION chat.logged_event IS 'A logged event as it is published.';
+
 CREATE OR REPLACE FUNCTION chat.publish_event()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'chat_publish_event';
 COMMENT ON FUNCTION chat.publish_event IS 'Trigger: a durable event, to the members and to whom it takes out of the chat.';
@@ -842,13 +846,19 @@ $$;
 COMMENT ON FUNCTION chat.set_chat_prefs IS 'One''s own view of a chat: no push until muted_until (a time gone by unmutes, infinity is the year 9999), archived (off the list until asked for), pinned (a flag). NULL leaves a value. MC404 no_such_chat.';
 GRANT EXECUTE ON FUNCTION chat.set_chat_prefs TO chat_user, chat_app; -- since 0.2.0
 
+CREATE OR REPLACE FUNCTION chat.prefs_event(member chat.members)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+	SELECT jsonb_build_object('type', 'chat_prefs_changed', 'chat_id', member.chat_id::text, 'version', member.prefs_version::text,
+		'muted_until', chat.rfc3339(member.muted_until), 'archived', member.archived, 'pinned', member.pinned,
+		'marked_unread', member.marked_unread, 'hidden', member.hidden_id > 0)
+$$;
+COMMENT ON FUNCTION chat.prefs_event IS 'The chat_prefs_changed event, as it is published and as sync tells it.';
+
 CREATE OR REPLACE FUNCTION chat.publish_prefs()
 RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF chat.took(NEW.prefs_version) THEN
-		PERFORM chat.publish(jsonb_build_object('type', 'chat_prefs_changed', 'chat_id', NEW.chat_id::text, 'version', NEW.prefs_version::text,
-			'muted_until', chat.rfc3339(NEW.muted_until), 'archived', NEW.archived, 'pinned', NEW.pinned,
-			'marked_unread', NEW.marked_unread, 'hidden', NEW.hidden_id > 0), ARRAY[NEW.user_id]);
+		PERFORM chat.publish(chat.prefs_event(NEW), ARRAY[NEW.user_id]);
 	END IF;
 	RETURN NULL;
 END
@@ -883,11 +893,17 @@ $$;
 COMMENT ON FUNCTION chat.save_draft IS 'Keeps what one has begun to write in a chat for one''s other devices, in place of the draft before; without body and reply_to_id it is cleared. Sending does not clear it. MC404 no_such_chat, no_such_message (reply_to_id); MC413 message_too_long.';
 GRANT EXECUTE ON FUNCTION chat.save_draft TO chat_user, chat_app; -- since 0.2.0
 
+CREATE OR REPLACE FUNCTION chat.draft_event(draft chat.drafts)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+	SELECT jsonb_build_object('type', 'draft_changed', 'chat_id', draft.chat_id::text, 'version', draft.version::text,
+		'body', draft.body, 'reply_to_id', draft.reply_to_id::text)
+$$;
+COMMENT ON FUNCTION chat.draft_event IS 'The draft_changed event, as it is published and as sync tells it.';
+
 CREATE OR REPLACE FUNCTION chat.publish_draft()
 RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-	event jsonb := jsonb_build_object('type', 'draft_changed', 'chat_id', NEW.chat_id::text, 'version', NEW.version::text,
-		'body', NEW.body, 'reply_to_id', NEW.reply_to_id::text);
+	event jsonb := chat.draft_event(NEW);
 BEGIN
 	IF octet_length(event::text) > 7800 THEN	-- 7,900 with its envelope
 		event := event - 'body' || '{"partial": true}';

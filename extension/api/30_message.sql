@@ -19,6 +19,10 @@ RETURNS json LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION chat.reply_json IS 'The quoted message: id, sender_id and the first 100 characters, none of a deleted one.';
 
+CREATE OR REPLACE FUNCTION chat.message_event(message chat.messages)
+RETURNS json LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_message_event';
+COMMENT ON FUNCTION chat.message_event IS 'The message event of a message at its present state.';
+
 CREATE OR REPLACE FUNCTION chat.check_message(body text, file_ids bigint[], attributes jsonb, client_key text, expires_in interval)
 RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -464,12 +468,18 @@ END
 $$;
 COMMENT ON FUNCTION chat.hide_message IS 'delete_message for oneself only.';
 
+CREATE OR REPLACE FUNCTION chat.hidden_message_event(hidden chat.hidden_messages)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+	SELECT jsonb_build_object('type', 'message_hidden', 'chat_id', hidden.chat_id::text, 'message_id', hidden.message_id::text,
+		'version', hidden.version::text, 'at', chat.rfc3339(chat.id_time(hidden.version)))
+$$;
+COMMENT ON FUNCTION chat.hidden_message_event IS 'The message_hidden event, as it is published and as sync tells it.';
+
 CREATE OR REPLACE FUNCTION chat.publish_hidden_message()
 RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF chat.took(new.version) THEN
-		PERFORM chat.publish(jsonb_build_object('type', 'message_hidden', 'chat_id', new.chat_id::text, 'message_id', new.message_id::text,
-			'version', new.version::text, 'at', chat.rfc3339(chat.id_time(new.version))), ARRAY[new.user_id]);
+		PERFORM chat.publish(chat.hidden_message_event(new), ARRAY[new.user_id]);
 	END IF;
 	RETURN NULL;
 END

@@ -620,13 +620,19 @@ $$;
 COMMENT ON FUNCTION chat.check_avatar IS 'Whether actor_id may make this file an avatar, which everybody can read: his own image. Nobody deletes it before the transaction ends. MC400 invalid_argument; MC403 not_owner; MC404 no_such_file.';
 
 -- What is published: each change of a row of somebody's list_files.
+CREATE OR REPLACE FUNCTION chat.file_event(listed chat.v_listed_files)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+	SELECT jsonb_build_object('type', 'file_shared', 'version', listed.version::text, 'at', chat.rfc3339(chat.id_time(listed.version)),
+		'id', listed.id::text, 'owner_id', listed.owner_id::text, 'name', listed.name, 'mime_type', listed.mime_type,
+		'size', listed.size::text, 'sha256', listed.sha256, 'url', listed.url, 'deleted', listed.deleted)
+$$;
+COMMENT ON FUNCTION chat.file_event IS 'The file_shared event, as it is published and as sync tells it.';
+
 CREATE OR REPLACE FUNCTION chat.publish_file()
 RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF chat.took(NEW.version) THEN
-		PERFORM chat.publish(jsonb_build_object('type', 'file_shared', 'version', l.version::text, 'at', chat.rfc3339(chat.id_time(l.version)),
-				'id', l.id::text, 'owner_id', l.owner_id::text, 'name', l.name, 'mime_type', l.mime_type, 'size', l.size::text,
-				'sha256', l.sha256, 'url', l.url, 'deleted', l.deleted), ARRAY[l.user_id])
+		PERFORM chat.publish(chat.file_event(l), ARRAY[l.user_id])
 		   FROM chat.v_listed_files l WHERE l.version = NEW.version AND l.id = CASE TG_TABLE_NAME
 			WHEN 'files' THEN (to_jsonb(NEW) ->> 'id')::bigint ELSE (to_jsonb(NEW) ->> 'file_id')::bigint END;
 	END IF;

@@ -69,9 +69,11 @@ CREATE TABLE chat.members (
 	hidden_id bigint NOT NULL DEFAULT 0,
 	prefs_version bigint NOT NULL DEFAULT 0,
 	left_chat jsonb,
+	moved integer NOT NULL DEFAULT 0,
 	PRIMARY KEY (chat_id, user_id)
 );
 CREATE INDEX members_user ON chat.members (user_id, chat_id);
+CREATE INDEX members_moved ON chat.members (chat_id, moved);
 COMMENT ON TABLE chat.members IS 'Who is in a chat, and how far he has read.';
 COMMENT ON COLUMN chat.members.read_id IS 'Read cursor: the last message read; never moves back.';
 COMMENT ON COLUMN chat.members.read_count IS 'Number of that message: unread = chats.message_count - read_count.';
@@ -85,6 +87,7 @@ COMMENT ON COLUMN chat.members.delivered_id IS 'Delivery cursor: the last messag
 COMMENT ON COLUMN chat.members.mentions IS 'Messages above the read cursor that mention him.';
 COMMENT ON COLUMN chat.members.hidden_id IS 'He deleted the direct chat for himself: it is not listed until a message beyond this event.';
 COMMENT ON COLUMN chat.members.prefs_version IS 'Id of the last change of muted_until, archived, pinned, marked_unread, hidden_id.';
+COMMENT ON COLUMN chat.members.moved IS 'When read_version or delivered_version last changed, coarsely: chat.moved of it; 0 = in a release that did not note it.';
 SELECT pg_catalog.pg_extension_config_dump('chat.members', '');
 
 CREATE TABLE chat.bans (

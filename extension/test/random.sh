@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# random.sh: 16 sessions call every client function at random, then chat.verify() must be clean.
+# random.sh: 16 sessions call every client function at random, then chat.verify() must be clean, and clients that have called
+# nothing but sync since must know what is there.
 #
 #   CALLS=20000 SEED=1 extension/test/random.sh     on a private cluster that is gone afterwards
 #
 # Prints what was called how often and how it ended, and closes with "N passed, N failed": one test for unexpected
-# errors (random.sql says which are expected), one for verify(), one for every function having succeeded at least once (but for
-# those that a random argument hits too seldom).
+# errors (random.sql says which are expected), one for verify(), one for sync (sync.sql), one for every function having succeeded
+# at least once (but for those that a random argument hits too seldom).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 calls=${CALLS:-20000}
@@ -19,8 +20,8 @@ trap '"$cluster" destroy' EXIT
 eval "$("$cluster" env)"
 sql() { psql -X -q -v ON_ERROR_STOP=1 "$@"; }
 
-sql -f extension/test/random.sql
-sql -c 'SELECT test_random.prepare()' > /dev/null
+sql -f extension/test/random.sql -f extension/test/sync.sql
+sql -c 'SELECT test_random.prepare()' -c 'SELECT test_sync.start()' > /dev/null
 echo "random: $calls calls by $sessions sessions, seed $seed"
 pids=()
 for session in $(seq "$sessions"); do
@@ -52,6 +53,8 @@ check()
 }
 check 'no error but ours' "SELECT state, message, left(call, 300) FROM test_random.unexpected"
 check 'verify() is clean' "SELECT * FROM chat.verify() WHERE NOT ok"
+sql -c 'CALL test_sync.follow_all(50)'
+check 'who only syncs knows what is there' "SELECT * FROM test_sync.faults(true) LIMIT 20"
 check 'every function was called, and no call was only ever refused' "SELECT m.method FROM test_random.methods m
 	WHERE m.method NOT IN ('append_upload', 'finish_upload', 'cancel_scheduled_message', 'redeem_invite_link', 'unregister_push', 'end_call', 'revoke_session', 'refresh_session', 'add_file_link', 'begin_upload', 'read_file', 'share_file', 'unshare_file', 'delete_file', 'get_file')
 	AND NOT EXISTS (SELECT FROM test_random.calls c WHERE c.method = m.method AND c.outcome = '00000')"

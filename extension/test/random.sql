@@ -39,7 +39,7 @@ DECLARE
 		WHEN name IN ('to_chat_id') THEN 'chat'
 		WHEN name IN ('mention_ids', 'posting') AND random() < 0.8 THEN 'null'
 		WHEN name IN ('user_ids', 'member_ids', 'mention_ids') THEN 'users'
-		WHEN name IN ('message_id', 'reply_to_id', 'around_id', 'before_id', 'after_id') THEN 'message'
+		WHEN name IN ('message_id', 'reply_to_id', 'around_id', 'before_id', 'after_id', 'since') THEN 'message'
 		WHEN name IN ('file_id', 'avatar_file_id') THEN 'file'
 		WHEN name = 'file_ids' THEN 'files'
 		WHEN name = 'user_id' AND chat_id IS NOT NULL AND random() < 0.5 THEN 'member'

@@ -67,6 +67,8 @@ CREATE TABLE chat.connections (
 	CHECK ((state = 'pending') = (target_user_id IS NOT NULL))
 );
 CREATE INDEX connections_high ON chat.connections (high_user_id, low_user_id);
+CREATE INDEX connections_low_version ON chat.connections (low_user_id, version);
+CREATE INDEX connections_high_version ON chat.connections (high_user_id, version);
 COMMENT ON TABLE chat.connections IS 'Contacts: one row for each pair of users that ever had to do with each other; state none when it is over.';
 COMMENT ON COLUMN chat.connections.target_user_id IS 'Who is invited; NULL unless pending.';
 COMMENT ON COLUMN chat.connections.version IS 'Id of the last change.';
@@ -107,7 +109,9 @@ ALTER TABLE chat.members
 	ADD COLUMN marked_unread boolean NOT NULL DEFAULT false,
 	ADD COLUMN hidden_id bigint NOT NULL DEFAULT 0,
 	ADD COLUMN prefs_version bigint NOT NULL DEFAULT 0,
-	ADD COLUMN left_chat jsonb;
+	ADD COLUMN left_chat jsonb,
+	ADD COLUMN moved integer NOT NULL DEFAULT 0;
+CREATE INDEX members_moved ON chat.members (chat_id, moved);
 CREATE INDEX chats_room ON chat.chats (id) WHERE kind = 'room';
 -- Rows that a dump of 0.1.0 has brought, which did not count.
 CREATE INDEX chats_uncounted ON chat.chats (id) WHERE member_count = 0 AND deleted_id IS NULL;
@@ -135,6 +139,7 @@ COMMENT ON COLUMN chat.members.delivered_id IS 'Delivery cursor: the last messag
 COMMENT ON COLUMN chat.members.mentions IS 'Messages above the read cursor that mention him.';
 COMMENT ON COLUMN chat.members.hidden_id IS 'He deleted the direct chat for himself: it is not listed until a message beyond this event.';
 COMMENT ON COLUMN chat.members.prefs_version IS 'Id of the last change of muted_until, archived, pinned, marked_unread, hidden_id.';
+COMMENT ON COLUMN chat.members.moved IS 'When read_version or delivered_version last changed, coarsely: chat.moved of it; 0 = in a release that did not note it.';
 CREATE TABLE chat.bans (
 	chat_id bigint NOT NULL,
 	user_id bigint NOT NULL,
@@ -361,6 +366,7 @@ CREATE TABLE chat.hidden_messages (
 	version bigint NOT NULL,
 	PRIMARY KEY (user_id, chat_id, message_id)
 );
+CREATE INDEX hidden_messages_user ON chat.hidden_messages (user_id, version);
 COMMENT ON TABLE chat.hidden_messages IS 'Messages that somebody deleted for himself only.';
 COMMENT ON COLUMN chat.hidden_messages.version IS 'Id of that change.';
 SELECT pg_catalog.pg_extension_config_dump('chat.hidden_messages', '');
@@ -615,3 +621,13 @@ CREATE TABLE chat.outbox (
 	payload text NOT NULL
 );
 COMMENT ON TABLE chat.outbox IS 'With chat.delivery = outbox, what would be notified; read by gateways (read_outbox), removed by maintenance after the setting outbox_retention.';
+
+-- What find_events and its callers hand on: which events of which chats somebody is to be told.
+CREATE TYPE chat.event_range AS (
+	chat_id bigint,
+	low bigint,
+	high bigint,
+	first_id bigint,
+	reset_id bigint
+);
+COMMENT ON TYPE chat.event_range IS 'Events of one chat: those above low, up to high. first_id: none of them is before it; NULL = there are none. reset_id: instead of all up to there, chat_reset is told.';
