@@ -285,6 +285,14 @@ bench_send()
 	extension/test/bench/send.sh
 }
 
+# $1: a script that makes its cluster itself.
+bench_script()
+{
+	.ci/packages run
+	.ci/install
+	exec "$1"
+}
+
 # Random calls as many and from which seed one likes.
 random_calls()
 {
@@ -308,6 +316,10 @@ bench-domain | bench-sync)
 	;;
 bench-send)
 	bench_send
+	exit
+	;;
+bench-delivery)
+	bench_script extension/test/bench/delivery.sh
 	exit
 	;;
 random-calls)
