@@ -318,6 +318,11 @@ bench-send)
 	bench_send
 	exit
 	;;
+bench)
+	make -s bench-build
+	bench_script gateway/bench/bench.sh
+	exit
+	;;
 bench-delivery)
 	bench_script extension/test/bench/delivery.sh
 	exit

@@ -5,7 +5,7 @@
 
 suites_run = exec .ci/suites.sh
 
-.PHONY: run psql env reset test test-extension test-gateway bench-ids bench-domain bench-sync bench-delivery test-random lint format help
+.PHONY: run psql env reset test test-extension test-gateway bench-ids bench-domain bench-sync bench-delivery bench test-random lint format help
 
 run: ## page and chat on http://127.0.0.1:8080 (PORT=8081, DEMO=1 for demo users); Ctrl-C ends it
 	@exec gateway/run.sh
@@ -59,6 +59,9 @@ bench-sync: ## coming back to 5,000 chats over 4 million messages, on a cluster 
 
 bench-delivery: ## what delivery costs senders, and how soon it is done, on a cluster of its own
 	@exec .ci/suites.sh bench-delivery
+
+bench: ## the load generator's standard set against the bars, on a cluster and a gateway of its own
+	@exec .ci/suites.sh bench
 
 test-random: ## random calls by 16 sessions, then verify() (CALLS=200000 SEED=7)
 	@CALLS='$(or $(CALLS),20000)' SEED='$(or $(SEED),1)' exec .ci/suites.sh random-calls

@@ -37,6 +37,14 @@ build/gateway/asan/%.o: gateway/%.c
 	@echo "cc $<"
 	@$(CC) $(gw_flags) -O1 $(gw_asan) -c -o $@ $<
 
+# The load generator: base/ and a folder of its own.
+gw_bench_objects = $(patsubst gateway/%.c,build/gateway/plain/%.o,$(wildcard gateway/bench/*.c) gateway/base/buf.c gateway/base/mem.c)
+
+bench-build: build/chat-bench ## the load generator (build/chat-bench --help)
+build/chat-bench: $(gw_bench_objects)
+	@echo "ld $@"
+	@$(CC) -o $@ $^ -luv
+
 # Unit tests: one program a file in gateway/test/unit, linked with base/, codec/ and what else does no I/O.
 gw_unit_tests = $(patsubst gateway/test/unit/%.c,build/test/unit/%,$(wildcard gateway/test/unit/*.c))
 
@@ -70,7 +78,7 @@ install-gateway: chat-gateway
 	$(INSTALL_PROGRAM) chat-gateway '$(DESTDIR)$(bindir)/chat-gateway'
 	cd gateway/web && find . -type f -not -name '.*' -exec install -D -m 644 '{}' '$(DESTDIR)$(gw_web_dir)/{}' ';'
 
--include $(gw_objects:.o=.d) $(gw_asan_objects:.o=.d)
+-include $(gw_objects:.o=.d) $(gw_asan_objects:.o=.d) $(gw_bench_objects:.o=.d)
 -include $(patsubst gateway/%.c,build/gateway/asan/%.d,$(wildcard gateway/test/unit/*.c))
 
-.PHONY: chat-gateway-asan test-unit fuzz install-gateway
+.PHONY: bench-build chat-gateway-asan test-unit fuzz install-gateway
