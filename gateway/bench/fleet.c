@@ -118,11 +118,24 @@ on_opened(void *owner)
 	fleet_call(seat, AUTHENTICATE, "authenticate", params);
 }
 
+/* Try later: a client would, so a fleet that reopens does. */
+static void
+refused(struct seat *seat, const char *text, size_t length)
+{
+	if (!mode->reopens || memmem(text, length, "\"retry_after_ms\":", 17) == NULL)
+		give_up("authenticate: %.*s", (int) length, text);
+	fleet.refused++;
+	client_close(seat->client);
+}
+
 static void
 on_authenticated(struct seat *seat, const char *text, size_t length)
 {
 	if (memmem(text, length, "\"result\":", 9) == NULL)
-		give_up("authenticate: %.*s", (int) length, text);
+	{
+		refused(seat, text, length);
+		return;
+	}
 	scan_text(text, length, "\"cursor\":\"", seat->cursor, sizeof seat->cursor);
 	seat->ready = true;
 	seat->attempts = 0;

@@ -30,6 +30,7 @@ struct fleet
 	struct seat *seats; /* owned */
 	int count;          /* of seats */
 	int ready;          /* of them logged in now */
+	int refused;        /* logins put off by the gateway */
 };
 
 /* What a mode does; NULL where it does nothing. */

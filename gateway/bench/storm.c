@@ -61,6 +61,7 @@ end_if_over(void)
 		return;
 	used = usage_since(used_since);
 	report("seconds_to_return", (double) (fleet_now() - killed) / 1e9);
+	report("logins_put_off", fleet.refused);
 	usage_report(used, "ms_per_session", fleet.count, 1000);
 	fflush(stdout);
 	exit(0);
