@@ -1,5 +1,5 @@
 -- What bench.sh stands on, made by a role that is in chat_app and nothing more: 10,000 users, a session of each, chats of two for
--- the first 200, a group of the first 1,001. bench_sessions holds what chat-bench reads.
+-- the first 200 and more, a group of the first 1,001. bench_sessions holds what chat-bench reads.
 \set QUIET on
 SET client_min_messages = warning;
 SELECT chat.set_setting('members_per_call_max', '1000') \g /dev/null
@@ -11,6 +11,8 @@ CREATE TEMP TABLE bench_chats AS
 SELECT a.n, (chat.open_direct_chat(a.id, b.id)).id
   FROM bench_users a JOIN bench_users b ON b.n = a.n + 1
  WHERE a.n < 200 AND a.n % 2 = 0;
+-- As many other chats as make a plan that reads a table from end to end no good one.
+SELECT count(chat.open_direct_chat(a.id, b.id)) FROM bench_users a JOIN bench_users b ON b.n = a.n + 3000 \g /dev/null
 SELECT g.id AS room FROM bench_users u, chat.create_group(u.id, 'bench') g WHERE u.n = 0 \gset
 SELECT count(*) FROM bench_users u,
 	chat.add_members(u.id, :room, ARRAY(SELECT o.id FROM bench_users o WHERE o.n BETWEEN 1 AND 1000)) m

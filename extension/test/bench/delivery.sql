@@ -24,5 +24,9 @@ INSERT INTO bench.chats
 SELECT p.client, 2, (chat.open_direct_chat(p.a, p.b)).id, p.a
   FROM (SELECT row_number() OVER (ORDER BY u.id) - 1 AS client, u.id AS a, lead(u.id, 100) OVER (ORDER BY u.id) AS b
 		  FROM chat.users u WHERE u.user_name ~ '^bench' ORDER BY u.id LIMIT 64) p;
+-- As many other chats as make a plan that reads a table from end to end no good one.
+SELECT count(chat.open_direct_chat(p.a, p.b))
+  FROM (SELECT u.id AS a, lead(u.id, 3000) OVER (ORDER BY u.id) AS b FROM chat.users u WHERE u.user_name ~ '^bench') p
+ WHERE p.b IS NOT NULL \g /dev/null
 SELECT bench.make_group(20), bench.make_group(1000), bench.make_group(10000) \g /dev/null
 VACUUM ANALYZE;
