@@ -196,9 +196,10 @@ part_lag()
 		read -r count heard_all span p50 p99 after50 after99 < <("$build/delivery" lag 2000 "$seconds" $chats)
 		say "lag, round $turn: p50 $p50 ms, p99 $p99 ms; from the COMMIT's answer p50 $after50 ms, p99 $after99 ms"
 		[ "$count" = "$heard_all" ] || die "$count sent, $heard_all notifications"
-		holds "$span <= $seconds + 0.2" || die "2,000 a second were not reached ($span s): the figures would say nothing"
-		echo "$p50 $p99 $after50 $after99" >> "$work/lags"
+		echo "$p50 $p99 $after50 $after99 $(quotient "$count" "$span")" >> "$work/lags"
 	done
+	# Below that the machine was too busy, and the two figures behind say little.
+	report 'open loop of 2,000 messages/s: sent' '>= 1,980/s' "$(median_lag 5)/s" "$(median_lag 5) >= 1980"
 	p50=$(median_lag 1)
 	p99=$(median_lag 2)
 	report 'COMMIT sent to notification read, 2,000 messages/s: p50' '<= 1 ms' "$p50 ms ($(median_lag 3) ms from its answer)" "$p50 <= 1"
