@@ -45,7 +45,7 @@ suite_warnings()
 	for compiler in gcc clang; do
 		mkdir "$copy/$compiler"
 		git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar -x -C "$copy/$compiler"
-		if (cd "$copy/$compiler" && make -s -j"$(nproc)" CC="$compiler" all) > "$copy/log" 2>&1 &&
+		if (cd "$copy/$compiler" && make -s -j"$(nproc)" CC="$compiler" all bench-build) > "$copy/log" 2>&1 &&
 			! grep -q 'warning:' "$copy/log"; then
 			echo "ok: $compiler"
 			passed=$((passed + 1))

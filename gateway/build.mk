@@ -55,7 +55,9 @@ test-unit: $(gw_unit_tests) ## unit tests of the codecs, with sanitizers
 build/test/unit/%: build/gateway/asan/test/unit/%.o $(patsubst gateway/%.c,build/gateway/asan/%.o,$(gw_pure))
 	@mkdir -p $(@D)
 	@echo "ld $@"
-	@$(CC) $(gw_asan) -o $@ $^ -ljansson -lcrypto
+	@$(CC) $(gw_asan) -o $@ $^ -ljansson -lcrypto -lm
+
+build/test/unit/bench: $(patsubst %,build/gateway/asan/bench/%.o,histogram ledger report scan)
 
 # Fuzzers: `make fuzz SECONDS=60` runs each for so long.
 gw_fuzzers = $(patsubst gateway/test/fuzz/%.c,build/fuzz/%,$(wildcard gateway/test/fuzz/fuzz_*.c))
