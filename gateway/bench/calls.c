@@ -36,7 +36,7 @@ static void
 all_ready(void)
 {
 	stage_begin(NULL, finish);
-	for (int i = 0; i < fleet.count; i++)
+	for (int i = 0; i < fleet.active; i++)
 	{
 		for (long k = 0; k < options.depth; k++)
 			call(&fleet.seats[i]);

@@ -68,6 +68,7 @@ read_seats(void)
 	fclose(file);
 	if (fleet.count < options.connections || fleet.count == 0)
 		give_up("%s has %d sessions", options.sessions, fleet.count);
+	fleet.active = options.active > 0 && options.active < fleet.count ? (int) options.active : fleet.count;
 }
 
 static void

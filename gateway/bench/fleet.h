@@ -29,6 +29,7 @@ struct fleet
 {
 	struct seat *seats; /* owned */
 	int count;          /* of seats */
+	int active;         /* of them, those that talk: the first ones */
 	int ready;          /* of them logged in now */
 	int refused;        /* logins put off by the gateway */
 };

@@ -41,6 +41,7 @@ static const struct option table[] = {
 	TEXT(method, "calls: the method, without parameters (get_profile)"),
 	NUMBER(port, "of the gateway on 127.0.0.1 (8080)"),
 	NUMBER(connections, "how many of the sessions; 0: all (0)"),
+	NUMBER(active, "how many of them talk, the others are idle; 0: all (0)"),
 	NUMBER(depth, "messages or calls in flight per connection, closed loop (1)"),
 	NUMBER(rate, "messages a second of all, open loop; 0: closed loop (0)"),
 	NUMBER(seconds, "measured (10)"),

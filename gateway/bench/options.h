@@ -10,6 +10,7 @@ struct options
 	const char *method;   /* of mode calls */
 	long port;            /* of the gateway, on 127.0.0.1 */
 	long connections;     /* how many of the sessions; 0: all */
+	long active;          /* how many of them talk, the first ones; 0: all */
 	long depth;           /* messages in flight per connection, closed loop */
 	long rate;            /* messages or calls a second of all, open loop; 0: closed loop */
 	long seconds;         /* measured */

@@ -27,13 +27,13 @@ static void
 on_due(int64_t number, int64_t when)
 {
 	if (stage < STAGE_DRAINED)
-		traffic_send(&fleet.seats[number % fleet.count], when);
+		traffic_send(&fleet.seats[number % fleet.active], when);
 }
 
 static void
 begin(void)
 {
-	if (fleet.count % 2 != 0)
+	if (fleet.active % 2 != 0)
 		give_up("pairs want an even number of sessions");
 	traffic_begin(peer_of);
 }
@@ -47,7 +47,7 @@ all_ready(void)
 		pace_begin(options.rate, on_due);
 		return;
 	}
-	for (int i = 0; i < fleet.count; i++)
+	for (int i = 0; i < fleet.active; i++)
 	{
 		for (long k = 0; k < options.depth; k++)
 			traffic_send(&fleet.seats[i], fleet_now());

@@ -30,13 +30,14 @@ cluster=$PWD/extension/test/cluster.sh
 pg_config=${PG_CONFIG:-pg_config}
 pgbench=$($pg_config --bindir)/pgbench
 build=$PWD/build/bench
+mkdir -p "$build"
+work=$(mktemp -d "$build/work-XXXXXX")
 export CHAT_CLUSTER=bench-delivery CHAT_QUIET=yes CHAT_FSYNC=on
 # No checkpoint in the middle of a round.
 export CHAT_OPTIONS=$'max_wal_size = 8GB\ncheckpoint_timeout = 1h\nwal_sync_method = fdatasync'
 table=
 missed=0
 listener=
-work=$(mktemp -d)
 
 tidy()
 {
@@ -64,7 +65,6 @@ report()
 compile()
 {
 	local cc="${CC:-cc} -O2 -Wall -Wextra -Werror -D_GNU_SOURCE"
-	mkdir -p "$build"
 	$cc -isystem "$($pg_config --includedir)" -o "$build/delivery" "$here/delivery.c" -L"$($pg_config --libdir)" -lpq
 	$cc -fPIC -shared -o "$build/slow_flush.so" "$here/slow_flush.c"
 }
