@@ -36,6 +36,7 @@ trap tidy EXIT
 trap 'exit 1' INT TERM HUP
 
 die() { echo "bench: $*" >&2; exit 1; }
+failed() { tail -n 20 "$work/log" >&2; die "$@"; }
 holds() { awk "BEGIN { exit !($1) }"; }
 
 # A port that nobody listens on.
@@ -63,14 +64,15 @@ start_gateway()
 	free_port
 	# shellcheck disable=SC2086
 	"$cluster" as "$PWD/chat-gateway" --listen="127.0.0.1:$port" --workers="${WORKERS:-1}" \
-		--database="host=$PGHOST port=$PGPORT dbname=chat user=gateway" --log-level=warn ${GATEWAY_OPTIONS:-} &
+		--database="host=$PGHOST port=$PGPORT dbname=chat user=gateway" --log-level=warn ${GATEWAY_OPTIONS:-} \
+		> "$work/log" 2>&1 &
 	gateway=$!
 	for _ in $(seq 300); do
 		! is_ready || return 0
 		kill -0 "$gateway" 2> /dev/null || break
 		sleep 0.1
 	done
-	die "the gateway is not ready"
+	failed "the gateway is not ready"
 }
 
 stop_gateway()
@@ -89,7 +91,7 @@ bench()
 	echo "== $mode $*"
 	build/chat-bench "$mode" --sessions="$work/$sessions" --port="$port" --seconds="$seconds" \
 		--gateway="$gateway" --database="$(head -n 1 "$home/data/postmaster.pid")" "$@" > "$work/figures" ||
-		die "chat-bench $mode failed"
+		failed "chat-bench $mode failed"
 	cat "$work/figures"
 	stop_gateway
 }

@@ -5,7 +5,7 @@
  *
  * 1. All log in; where the gateway names a cursor, they have one.
  * 2. The workers get SIGKILL; the parent starts new ones. Each session comes back at a random moment within --spread.
- * 3. Over when all are logged in again and, where they came with a cursor, have heard `synced`.
+ * 3. Over when all are logged in again and, where they came with a cursor, have heard `synced`. Given up after LIMIT.
  *
  * Called from: main.c. Calls: fleet, usage.
  */
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/types.h>
+#include <uv.h>
 
 #include "bench/fleet.h"
 #include "bench/modes.h"
@@ -20,8 +21,29 @@
 #include "bench/report.h"
 #include "bench/usage.h"
 
+#define LIMIT 120000 /* milliseconds for all to come back */
+
+static uv_timer_t limit;        /* from then on */
 static int64_t killed;          /* fleet_now() when; 0: not yet */
 static struct usage used_since; /* the readings then */
+
+static int
+count_replayed(void)
+{
+	int count = 0;
+
+	for (int i = 0; i < fleet.count; i++)
+		count += fleet.seats[i].cursor[0] == '\0' || fleet.seats[i].replayed;
+	return count;
+}
+
+static void
+on_limit(uv_timer_t *timer)
+{
+	(void) timer;
+	give_up("of %d sessions %d came back and %d have heard all that they missed", fleet.count, fleet.ready,
+			count_replayed());
+}
 
 static void
 kill_workers(void)
@@ -39,17 +61,8 @@ kill_workers(void)
 	while (fscanf(children, "%ld", &pid) == 1)
 		kill((pid_t) pid, SIGKILL);
 	fclose(children);
-}
-
-static bool
-all_replayed(void)
-{
-	for (int i = 0; i < fleet.count; i++)
-	{
-		if (fleet.seats[i].cursor[0] != '\0' && !fleet.seats[i].replayed)
-			return false;
-	}
-	return true;
+	uv_timer_init(uv_default_loop(), &limit);
+	uv_timer_start(&limit, on_limit, LIMIT, 0);
 }
 
 static void
@@ -57,7 +70,7 @@ end_if_over(void)
 {
 	struct usage used;
 
-	if (killed == 0 || fleet.ready < fleet.count || !all_replayed())
+	if (killed == 0 || fleet.ready < fleet.count || count_replayed() < fleet.count)
 		return;
 	used = usage_since(used_since);
 	report("seconds_to_return", (double) (fleet_now() - killed) / 1e9);
