@@ -62,6 +62,16 @@ load_channel_key(void)
 
 static TableCache channel_key_cache = {"channel_key", load_channel_key, false, InvalidOid, false};
 
+/*
+ * For those who ask for names: by the key of now. After rotate_channel_key its chat_resync goes out at commit, a moment before
+ * the caches of others are told; who asks because of it must not be given the old names.
+ */
+static void
+look_at_key(void)
+{
+	channel_key_cache.valid = false;
+}
+
 static void
 name_channel(const char *prefix, uint64 number, char *channel)
 {
@@ -283,6 +293,7 @@ chat_chat_channel(PG_FUNCTION_ARGS)
 {
 	char channel[CHANNEL_SIZE];
 
+	look_at_key();
 	name_chat_channel(PG_GETARG_INT64(0), channel);
 	PG_RETURN_TEXT_P(cstring_to_text(channel));
 }
@@ -296,7 +307,10 @@ chat_list_chat_channels(PG_FUNCTION_ARGS)
 	char channel[CHANNEL_SIZE];
 
 	if (SRF_IS_FIRSTCALL())
+	{
 		SRF_FIRSTCALL_INIT();
+		look_at_key();
+	}
 	call = SRF_PERCALL_SETUP();
 	if (call->call_cntr == CHAT_BUCKETS)
 		SRF_RETURN_DONE(call);
@@ -311,6 +325,7 @@ chat_user_channel(PG_FUNCTION_ARGS)
 {
 	char channel[CHANNEL_SIZE];
 
+	look_at_key();
 	name_user_channel(PG_GETARG_INT64(0), channel);
 	PG_RETURN_TEXT_P(cstring_to_text(channel));
 }
