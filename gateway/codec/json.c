@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * json.c
- *	  JSON in and out: jansson behind a depth check, a writer of our own, and a scanner that finds one member.
+ *	  JSON in and out: jansson behind a depth check, a writer of our own, and a scanner that finds members and elements.
  *
  * Reading refuses what PostgreSQL could not store or what two parsers could read differently: duplicate names,
  * U+0000, lone surrogates, bad UTF-8, integers beyond 64 bits, reals beyond a double, more than JSON_DEPTH_LIMIT
  * levels, anything behind the value. Depth is counted before jansson sees the text: its parser is recursive.
  *
- * The scanner serves notifications: an event is relayed as the text that arrived, so it must be known to be one
- * whole JSON object, and no more is needed from it than two or three members.
+ * The scanner serves notifications and replays: an event is relayed as the text that arrived, so it must be known to be
+ * one whole JSON value, and no more is needed from it than two or three members.
  *
  * Called from: codec/rpc, codec/value, chat/. Calls: jansson, base/buf.
  */
@@ -405,5 +405,34 @@ json_member(const char *text, size_t length, const char *name, struct slice *val
 	if (!json_members(text, length, &name, &found, 1) || found.text == NULL)
 		return false;
 	*value = found;
+	return true;
+}
+
+bool
+json_element(const char *text, size_t length, size_t *at, struct slice *element)
+{
+	struct scan scan = {text + *at, text + length, 0};
+	bool first = *at == 0;
+
+	if (first)
+		scan_space(&scan);
+	if (first && !scan_char(&scan, '['))
+		return false;
+	scan_space(&scan);
+	if (scan_char(&scan, ']'))
+	{
+		scan_space(&scan);
+		if (scan.at == scan.end)
+			*at = length + 1;
+		return false;
+	}
+	if (!first && !scan_char(&scan, ','))
+		return false;
+	scan_space(&scan);
+	element->text = scan.at;
+	if (!scan_value(&scan))
+		return false;
+	element->length = (size_t) (scan.at - element->text);
+	*at = (size_t) (scan.at - text);
 	return true;
 }

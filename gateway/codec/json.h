@@ -39,4 +39,10 @@ extern bool json_members(const char *text, size_t length, const char *const *nam
 /* The same for one member; false, and *value as it was, also when it is not there. */
 extern bool json_member(const char *text, size_t length, const char *name, struct slice *value);
 
+/*
+ * The next element of the array that the text is; *at is 0 at first, then ours. False: there is none; *at is
+ * length + 1 when the whole text was one well-formed array.
+ */
+extern bool json_element(const char *text, size_t length, size_t *at, struct slice *element);
+
 #endif

@@ -6,10 +6,11 @@
  *	  {"to":["12","34"],"event":{…}}				for these users, on the channel of each
  *	  {"chat":"56","event":{…}}						for all who are in a large chat, on the chat's channel
  *	  {"to":["12"],"chat":"56","event":{…}}			a copy of that for those who come into the chat or leave it
+ *	  {"horizon":"78"}								a marker: all events up to this id have gone before it
  *
  * Of the event only what routing needs is looked at.
  *
- * Called from: chat/feed. Calls: codec/json.
+ * Called from: chat/feed, chat/replay. Calls: codec/json.
  */
 #include "codec/notification.h"
 
@@ -51,6 +52,28 @@ notification_number(const struct slice *value)
 	return number;
 }
 
+int64_t
+notification_horizon(const char *payload, size_t length)
+{
+	struct slice horizon = {NULL, 0};
+
+	json_member(payload, length, "horizon", &horizon);
+	return notification_number(&horizon);
+}
+
+void
+notification_event(const struct slice *event, struct event_key *key)
+{
+	static const char *const names[] = {"type", "chat_id", "id"};
+	struct slice members[3];
+
+	json_members(event->text, event->length, names, members, 3);
+	unquote(&members[0]);
+	*key = (struct event_key){.type = members[0],
+							  .chat_id = notification_number(&members[1]),
+							  .id = notification_number(&members[2])};
+}
+
 bool
 notification_read(const char *payload, size_t length, struct notification *notification)
 {
@@ -72,6 +95,12 @@ notification_read(const char *payload, size_t length, struct notification *notif
 										  .partial = slice_is(&inner[3], "true"),
 										  .grown = slice_is(&inner[4], "true")};
 	return notification->to.text != NULL || notification->chat != 0;
+}
+
+bool
+event_is(const struct event_key *key, const char *type)
+{
+	return slice_is(&key->type, type);
 }
 
 bool

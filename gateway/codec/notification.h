@@ -22,12 +22,26 @@ struct notification
 	bool grown;         /* the chat has just become large */
 };
 
+/* What an event is known by, in a replay. The slice lies in the event. */
+struct event_key
+{
+	struct slice type; /* without quotes */
+	int64_t chat_id;   /* 0: none */
+	int64_t id;        /* 0: it is not a durable one */
+};
+
 /* False: it is none. */
 extern bool notification_read(const char *payload, size_t length, struct notification *notification);
 extern bool notification_is(const struct notification *notification, const char *type);
 
 /* The next id in `to`, decimal; *at is 0 at first. False: there is none any more. */
 extern bool notification_receiver(const struct notification *notification, size_t *at, char *id, size_t size);
+
+extern bool event_is(const struct event_key *key, const char *type);
+extern void notification_event(const struct slice *event, struct event_key *key);
+
+/* The id of a marker; 0: the payload is none. */
+extern int64_t notification_horizon(const char *payload, size_t length);
 
 /* What an int8 member is, with or without quotes; 0 when it is not there. */
 extern int64_t notification_number(const struct slice *value);

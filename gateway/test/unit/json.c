@@ -46,6 +46,21 @@ nested(int depth, bool good)
 	json_decref(value);
 }
 
+/* The elements with a bar behind each, then "ok" when the text was a whole array. */
+static void
+elements(const char *text, const char *wanted)
+{
+	struct slice element;
+	char all[200] = "";
+	size_t at = 0;
+
+	while (json_element(text, strlen(text), &at, &element))
+		snprintf(all + strlen(all), sizeof all - strlen(all), "%.*s|", (int) element.length, element.text);
+	if (at == strlen(text) + 1)
+		strcat(all, "ok");
+	is(all, strlen(all), wanted, text);
+}
+
 int
 main(void)
 {
@@ -89,5 +104,16 @@ main(void)
 	ok(!json_member("{\"a\":\"\\x\"}", 10, "a", &(struct slice){0}), "an unknown escape");
 	ok(!json_member("[1]", 3, "a", &(struct slice){0}), "no object");
 	ok(!json_member("{}", 2, "a", &(struct slice){0}), "an empty object");
+	elements("[{\"a\":[1,2]},\"],\" , null,-1.5e3]", "{\"a\":[1,2]}|\"],\"|null|-1.5e3|ok");
+	elements(" [ [] , {} ] ", "[]|{}|ok");
+	elements("[]", "ok");
+	elements(" [\n] ", "ok");
+	elements("[1,2", "1|2|");
+	elements("[1 2]", "1|");
+	elements("[1,]", "1|");
+	elements("[,1]", "");
+	elements("[1]]", "1|");
+	elements("{\"a\":1}", "");
+	elements("", "");
 	return done();
 }

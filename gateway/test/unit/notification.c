@@ -41,6 +41,7 @@ int
 main(void)
 {
 	struct notification n;
+	struct event_key key;
 
 	receivers("{\"to\":[\"12\",\"345\"],\"event\":{\"type\":\"message\"}}", "12;345;");
 	receivers("{\"to\":[9223372036854775807],\"event\":{\"type\":\"message\"}}", "9223372036854775807;");
@@ -61,6 +62,17 @@ main(void)
 	   "the event is text");
 	n = read_good("{\"to\":[\"1\"],\"chat\":\"92233720368547758070\",\"event\":{\"id\":\"x\",\"type\":1}}");
 	ok(n.chat == 0 && n.id == 0, "what is no int8 is 0");
+
+	ok(notification_horizon("{\"horizon\":\"78\"}", 16) == 78, "a marker");
+	ok(notification_horizon("{\"horizon\":\"78\"", 15) == 0, "half a marker");
+	ok(notification_horizon("{\"to\":[],\"event\":{\"horizon\":\"78\"}}", 35) == 0, "no marker");
+	refused("{\"horizon\":\"78\"}");
+	n = read_good("{\"to\":[\"1\"],\"event\":{\"type\":\"read\",\"chat_id\":\"5\",\"id\":\"6\"}}");
+	notification_event(&n.event, &key);
+	ok(key.chat_id == 5 && key.id == 6 && key.type.length == 4 && memcmp(key.type.text, "read", 4) == 0,
+	   "what an event is known by");
+	notification_event(&(struct slice){"[]", 2}, &key);
+	ok(key.chat_id == 0 && key.id == 0 && key.type.length == 0, "nothing is known of what is no event");
 
 	refused("");
 	refused("{\"event\":{\"type\":\"message\"}}");
