@@ -18,7 +18,7 @@
  *	  net/ws		written when the socket takes it
  *
  * SIGTERM in a worker: no more accepts, calls in flight are answered, sockets closed with 1001, exit 0. SIGHUP: the
- * catalog is read again.
+ * catalog is read again, and how events are delivered.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -30,6 +30,7 @@
 #include "base/stats.h"
 #include "chat/alive.h"
 #include "chat/catalog.h"
+#include "chat/cursor.h"
 #include "chat/hub.h"
 #include "chat/oidc.h"
 #include "chat/session.h"
@@ -75,6 +76,7 @@ on_hangup(int signal)
 {
 	(void) signal;
 	catalog_reload();
+	cursor_ask();
 }
 
 /* Close the parent's other sockets: a worker must not keep a sibling's queue alive. */

@@ -60,6 +60,7 @@ struct unit
 struct config config; /* of this process */
 
 static const char *const level_words[] = {"debug", "info", "warn", "error", NULL};
+static const char *const switch_words[] = {"off", "on", NULL};
 static const char *const http_words[] = {"refused", "loopback", NULL};
 static const char *const format_words[] = {"logfmt", "json", NULL};
 
@@ -83,6 +84,10 @@ static const struct knob knobs[] = {
 	VALUE(workers, KNOB_NUMBER, "1", 1, 256, "worker processes; one per core is plenty"),
 	TEXT(database, "dbname=chat", "libpq connection string of the pool"),
 	TEXT(listen_database, "", "libpq connection string for LISTEN, when a pooler stands before the database; empty: as database"),
+	WORD(use_listen, switch_words, "on", "off: no LISTEN connection; events come from chat.outbox alone (chat.delivery = outbox)"),
+	VALUE(cursor_interval, KNOB_DURATION, "10s", 50, 3600000, "how often sockets are told how far all has arrived, when anything has"),
+	VALUE(outbox_interval, KNOB_DURATION, "100ms", 10, 60000, "how often chat.outbox is looked into, with chat.delivery = outbox"),
+	VALUE(replay_size, KNOB_NUMBER, "2", 1, 64, "connections per worker for replays; as many run at a time"),
 	VALUE(pool_size, KNOB_NUMBER, "4", 1, 64, "connections per worker for grouped calls (messages); a chat stays on one"),
 	VALUE(single_size, KNOB_NUMBER, "2", 1, 64, "connections per worker for calls that run alone"),
 	VALUE(anonymous_size, KNOB_NUMBER, "2", 1, 64, "connections per worker for calls before login (password hashing)"),

@@ -13,6 +13,10 @@ struct config
 	int workers;           /* processes */
 	char *database;        /* DSN of the pool */
 	char *listen_database; /* DSN of the LISTEN connection; empty: as the pool's */
+	int use_listen;        /* LISTEN at all */
+	int cursor_interval;   /* milliseconds between cursors */
+	int outbox_interval;   /* milliseconds between looks into the outbox */
+	int replay_size;       /* replays at a time, and connections for them, per worker */
 	int pool_size;         /* grouped connections per worker */
 	int single_size;       /* connections per worker for calls that run alone */
 	int anonymous_size;    /* connections per worker for calls before login */

@@ -13,7 +13,7 @@
  * The database's clock alone says when a login expires; it tells how many milliseconds are left, and a timer of ours
  * asks again then, because refresh_session may have moved the end.
  *
- * Called from: chat/hub, chat/login, chat/session. Calls: pg/pool, chat/session, codec/array.
+ * Called from: chat/replay, chat/login, chat/session. Calls: pg/pool, chat/session, codec/array.
  */
 #include "chat/alive.h"
 
@@ -39,7 +39,7 @@ struct asked
 };
 
 /* Infinity has no distance from now; after a year we ask again. */
-const struct pg_statement alive_statement = {
+static const struct pg_statement alive_statement = {
 	"list_live_sessions",
 	"SELECT session_id, ceil(extract(epoch FROM least(expires_at, now() + interval '1 year')"
 	" - now()) * 1000)::bigint FROM chat.list_live_sessions($1::bigint[])",

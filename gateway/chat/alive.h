@@ -4,10 +4,6 @@
 #define CHAT_ALIVE_H
 
 #include "chat/session.h"
-#include "pg/call.h"
-
-/* SQL for one login or many: columns session_id and the milliseconds it has left. Parameter: bigint[] as text. */
-extern const struct pg_statement alive_statement;
 
 extern void alive_doubt(struct session *session); /* its login may have ended unheard: ask, close it if so */
 extern void alive_until(struct session *session, int64_t milliseconds); /* it expires then: ask then */

@@ -35,6 +35,7 @@
 #include "chat/login.h"
 #include "chat/render.h"
 #include "codec/json.h"
+#include "codec/value.h"
 #include "pg/pool.h"
 
 #define ALONE_TIME 5000 /* milliseconds a session's calls run alone after one of them spoiled a group */
@@ -174,28 +175,54 @@ run_discover(struct call *call, struct session *session)
 	succeed(call, text, length);
 }
 
-static void
-run_authenticate(struct call *call, struct session *session)
+/* The name of a parameter that authenticate does not have; NULL: there is none. */
+static const char *
+stray_parameter(const struct call *call)
 {
-	const json_t *token = json_object_get(call->params, "token");
 	const char *name;
 	json_t *value;
 
 	json_object_foreach(call->params, name, value)
 	{
-		if (strcmp(name, "token") != 0)
-		{
-			refuse(call, fault_parameter(arena_copy(call->arena, name, strlen(name)),
-										 "there is no such parameter"));
-			return;
-		}
+		if (strcmp(name, "token") != 0 && strcmp(name, "since") != 0)
+			return arena_copy(call->arena, name, strlen(name));
 	}
-	if (!json_is_string(token))
+	return NULL;
+}
+
+/* False: `since` is no id. */
+static bool
+read_since(const struct call *call, int64_t *since)
+{
+	const json_t *value = json_object_get(call->params, "since");
+	struct value_param param = {0};
+
+	*since = NO_REPLAY;
+	if (value == NULL || json_is_null(value))
+		return true;
+	if (value_encode((struct value_type){VALUE_BIGINT, false}, value, call->arena, &param) != NULL)
+		return false;
+	*since = strtoll(param.text, NULL, 10);
+	return *since >= 0;
+}
+
+static void
+run_authenticate(struct call *call, struct session *session)
+{
+	const json_t *token = json_object_get(call->params, "token");
+	const char *stray = stray_parameter(call);
+	int64_t since;
+
+	if (stray != NULL)
+		refuse(call, fault_parameter(stray, "there is no such parameter"));
+	else if (!json_is_string(token))
 		refuse(call, fault_parameter("token", "a string"));
+	else if (!read_since(call, &since))
+		refuse(call, fault_parameter("since", "a cursor: 0 or more, as text"));
 	else
 	{
 		call->state = CALL_RUNNING;
-		login_with_token(session, json_string_value(token), call, NULL);
+		login_with_token(session, json_string_value(token), call, NULL, since);
 	}
 }
 
@@ -479,7 +506,7 @@ continue_log_in(struct call *call, struct session *session, const struct pg_resu
 	if (session == NULL || token == NULL)
 		call_fail(call, &error);
 	else
-		login_with_token(session, token, call, answer);
+		login_with_token(session, token, call, answer, NO_REPLAY);
 }
 
 static void

@@ -5,16 +5,20 @@
  *
  *	  queue --first--> [read back, when partial] --receivers collected--> walk, a slice a turn --> next
  *
- * 1. What the one LISTEN connection brings is one stream; it is worked off one by one, so nobody sees events out of order.
+ * 1. What the one LISTEN connection brings is one stream, and so are the rows of the outbox; it is worked off one by
+ *	  one, so nobody sees events out of order.
  * 2. Whom it is for: {"to":…} comes once on the channel of each of these users, and an arrival serves those whose
- *	  channel it came on. {"chat":…} comes once, for the users whom the roster has in that chat.
+ *	  channel it came on; from the outbox it comes once for all of them. {"chat":…} comes once, for the users whom the roster
+ *	  has in that chat.
  * 3. The event's text is relayed as it is, unparsed but checked to be one whole object, in one shared buffer.
  * 4. A walk pushes to at most SLICE sessions a turn, so that calls are answered in between however many hear an event. It
- *	  holds handles: sessions may go meanwhile.
+ *	  holds handles: sessions may go meanwhile. A session in a replay is not pushed to: replay.c sees to the event.
  * 5. An event that was too large for a notification says "partial": it is read back, and all later ones wait behind it.
- *	  When it cannot be read, its receivers get `resync` in its place; when there is no such event any more, nothing.
- * 6. Overflow: the queue is dropped, what is known of large chats is read again, everybody gets `resync`.
- * 7. session_ended is for the gateway: the sockets of that login are closed. With a `resync` all logins are looked up: a
+ *	  When it cannot be read, its receivers are replayed from their cursors; when there is no such event any more, nothing.
+ * 6. A marker (cursor.c) is a notification too: when its turn comes, all before it have been walked, and `cursor` goes to
+ *	  all sessions that have them.
+ * 7. Overflow: the queue is dropped, and everybody is replayed at once (hub.c), before any later marker has its turn.
+ * 8. session_ended is for the gateway: the sockets of that login are closed. With a replay logins are looked up: a
  *	  session_ended may be among what was lost.
  *
  * Coming into a large chat and leaving it are told twice: {"chat":…} to those in it, and right behind it {"to":…,"chat":…}
@@ -24,7 +28,8 @@
  * last event on user channels: that one is relayed to all of `to`, and takes them in. The change happens whether a
  * partial event could be read back or not.
  *
- * Called from: chat/hub, chat/large. Calls: chat/hub, chat/large, chat/roster, chat/session, codec/notification, pg/pool.
+ * Called from: chat/hub, chat/outbox. Calls: chat/hub, chat/channel, chat/large, chat/roster, chat/replay, chat/cursor,
+ * chat/session, codec/notification, pg/pool.
  */
 #include "chat/feed.h"
 
@@ -36,10 +41,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
-#include "chat/alive.h"
+#include "chat/channel.h"
+#include "chat/cursor.h"
 #include "chat/hub.h"
 #include "chat/large.h"
 #include "chat/login.h"
+#include "chat/replay.h"
 #include "codec/notification.h"
 #include "codec/rpc.h"
 #include "pg/pool.h"
@@ -47,18 +54,20 @@
 #define QUEUE_LIMIT 10000 /* notifications waiting */
 #define SLICE       256   /* sessions pushed to in one turn */
 
-/* A notification that waits; without a payload: a resync. */
+/* A notification that waits. */
 struct notice
 {
 	struct list node; /* in queue */
-	char *channel;    /* owned */
+	char *channel;    /* owned; NULL: it came from the outbox */
 	char *payload;    /* owned */
 };
 
-/* An event on its way to its receivers. */
+/* An event, or a cursor, on its way to its receivers. */
 struct walk
 {
 	struct message *message; /* owned reference; NULL: none is on its way */
+	struct event_key key;    /* of the event; type is not kept */
+	int64_t cursor;          /* what it is; 0: an event */
 	uint64_t *sessions;      /* handles of the receivers; owned, kept for the next */
 	size_t size;             /* room in sessions */
 	size_t count;            /* of sessions */
@@ -78,8 +87,6 @@ static const int text_only[2];     /* lengths and formats of its parameters */
 
 static const struct pg_statement read_event = {"read_event", "SELECT chat.read_event($1::bigint, $2::bigint)",
 											   2};
-
-static const char resync_text[] = "{\"jsonrpc\":\"2.0\",\"method\":\"resync\",\"params\":{}}";
 
 static void advance(void);
 
@@ -118,11 +125,27 @@ collect_user(struct roster_user *chats, void *arg)
 
 /* Send this to whom was collected; it begins when the notice is done with. */
 static void
-start_walk(const char *text, size_t length)
+start_walk(const char *method, const struct slice *params, int64_t cursor)
 {
+	struct buf text = {0};
+
 	walk.at = 0;
+	walk.cursor = cursor;
 	if (walk.count > 0)
-		walk.message = message_create(text, length);
+	{
+		rpc_write_notification(&text, method, params->text, params->length);
+		walk.message = message_create(text.data, text.length);
+	}
+	buf_free(&text);
+}
+
+static void
+pass_on(struct session *session)
+{
+	if (walk.cursor != 0)
+		session_push_cursor(session, walk.message, walk.cursor);
+	else if (!replay_takes(session, walk.message, &walk.key))
+		session_push_event(session, walk.message);
 }
 
 static void
@@ -135,7 +158,7 @@ walk_on(void)
 		if (session == NULL || session->user_id == 0)
 			continue;
 		slice--;
-		session_push_event(session, walk.message);
+		pass_on(session);
 	}
 	if (walk.at == walk.count)
 	{
@@ -182,36 +205,60 @@ tell_user(struct hub_user *user, const struct notification *notification)
 		large_change(user, notification->chat_id, notification->id, false);
 }
 
+/* What they should have got could not be had. */
+static void
+replay_collected(void)
+{
+	for (size_t i = 0; i < walk.count; i++)
+	{
+		struct session *session = session_find(walk.sessions[i]);
+
+		if (session != NULL)
+			replay_from_cursor(session, INT64_MAX);
+	}
+}
+
 /*
  * `event` is the notification's, or what was read back. Text NULL: there is no such event any more, or, when `lost`,
- * it could not be had, and its receivers get `resync` in its place.
+ * it could not be had, and its receivers are replayed.
  */
 static void
 relay(const char *channel, const struct notification *notification, const struct slice *event, bool lost)
 {
-	struct buf text = {0};
 	struct hub_user *user;
 	size_t at = 0;
 	char id[24];
 
+	cursor_came(notification->id);
 	if (notification->to.text == NULL)
 		roster_each(notification->chat, notification->id, collect_user, NULL);
 	while (notification_receiver(notification, &at, id, sizeof id))
 	{
 		user = hub_find(id);
-		if (user != NULL && hub_is_on(user, channel))
+		if (user != NULL && (channel == NULL || channel_is_of(user, channel)))
 			tell_user(user, notification);
 	}
-	if (event->text != NULL && walk.count > 0)
-	{
-		rpc_write_notification(&text, "event", event->text, event->length);
-		start_walk(text.data, text.length);
-	}
+	walk.key = (struct event_key){.chat_id = notification->chat_id, .id = notification->id};
+	if (event->text != NULL)
+		start_walk("event", event, 0);
 	else if (lost)
-		start_walk(resync_text, sizeof resync_text - 1);
-	else
+		replay_collected();
+	if (walk.message == NULL)
 		walk.count = 0;
-	buf_free(&text);
+}
+
+/* Tell everybody who has it all; 0: there is nothing to be told. */
+static void
+relay_cursor(int64_t cursor)
+{
+	char params[48];
+	struct slice text = {params, 0};
+
+	if (cursor == 0)
+		return;
+	text.length = (size_t) snprintf(params, sizeof params, "{\"cursor\":\"%" PRId64 "\"}", cursor);
+	hub_each_session(collect_session, NULL);
+	start_walk("cursor", &text, cursor);
 }
 
 static void
@@ -267,30 +314,20 @@ start_reading(const struct notification *notification)
 	pool_submit(&read_call);
 }
 
-/* Among what was lost may be the end of a login. */
-static void
-doubt(struct session *session, void *arg)
-{
-	(void) arg;
-	alive_doubt(session);
-	login_doubt(session);
-}
-
 /* The first of the queue: relayed, or at least begun to be read back. */
 static void
 begin(struct notice *notice)
 {
 	struct notification notification;
+	int64_t horizon = 0;
 
-	if (notice->payload == NULL)
-	{
-		hub_each_session(collect_session, NULL);
-		hub_each_session(doubt, NULL);
-		start_walk(resync_text, sizeof resync_text - 1);
-	}
+	if (notice->channel == NULL || cursor_is_on(notice->channel))
+		horizon = notification_horizon(notice->payload, strlen(notice->payload));
+	if (horizon != 0)
+		relay_cursor(cursor_passed(horizon));
 	else if (!notification_read(notice->payload, strlen(notice->payload), &notification))
-		log_write(LEVEL_WARN, "notification_malformed", "channel=%s %.200s", notice->channel,
-				  notice->payload);
+		log_write(LEVEL_WARN, "notification_malformed", "channel=%s %.200s",
+				  notice->channel ? notice->channel : "", notice->payload);
 	else if (notification.partial)
 	{
 		start_reading(&notification);
@@ -323,34 +360,30 @@ overflow(void)
 	stats_add(STAT_EVENTS_DROPPED, (unsigned long) queue_length - 1);
 	while (queue_length > 1)
 		free_notice(queue.prev);
-	hub_lose_track();
-}
-
-static void
-enqueue(const char *channel, const char *payload)
-{
-	struct notice *notice = mem_alloc(sizeof *notice);
-
-	notice->channel = channel ? mem_copy(channel) : NULL;
-	notice->payload = payload ? mem_copy(payload) : NULL;
-	list_append(&queue, &notice->node);
-	queue_length++;
+	hub_replay_all(INT64_MAX);
 }
 
 void
 feed_take(const char *channel, const char *payload)
 {
+	struct notice *notice;
+
 	if (queue_length >= QUEUE_LIMIT)
 		overflow();
-	enqueue(channel, payload);
+	notice = mem_alloc(sizeof *notice);
+	notice->channel = channel ? mem_copy(channel) : NULL;
+	notice->payload = mem_copy(payload);
+	if (channel == NULL ? notification_horizon(payload, strlen(payload)) == 0 : !cursor_is_on(channel))
+		cursor_stir();
+	list_append(&queue, &notice->node);
+	queue_length++;
 	advance();
 }
 
-void
-feed_resync(void)
+bool
+feed_is_full(void)
 {
-	enqueue(NULL, NULL);
-	advance();
+	return queue_length >= QUEUE_LIMIT / 4;
 }
 
 void

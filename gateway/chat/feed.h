@@ -3,9 +3,12 @@
 #ifndef CHAT_FEED_H
 #define CHAT_FEED_H
 
+#include <stdbool.h>
+
 extern void feed_open(void);
 extern void feed_close(void);
-extern void feed_take(const char *channel, const char *payload); /* both live during the call only */
-extern void feed_resync(void); /* `resync` to everybody, behind what is here already */
+/* Both live during the call only. Channel NULL: it is for all whom it names, here. */
+extern void feed_take(const char *channel, const char *payload);
+extern bool feed_is_full(void); /* so much waits that whoever can wait should */
 
 #endif

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * large.c
- *	  Large chats: their channels are heard from the start, and for each user here is known which of them he is in.
+ *	  Large chats: for each user here is known which of them he is in.
  *
- * 1. The names of all chat channels are read once, and listened to for good.
- * 2. Users whose own channel is heard wait to be read: when all chat channels are heard too, one query asks for all that
+ *	  a user:	… channel.c: heard --> WAITING --asked--> ASKED --answered--> KNOWN
+ *									  ^__ changed meanwhile __/
+ *
+ * 1. Users whose own channel is heard wait to be read: when all chat channels are heard too, one query asks for all that
  *	  wait; who comes meanwhile goes with the next. A query that fails is repeated after a moment, and logins that cannot
  *	  wait so long answer 503.
- * 3. From then on events keep it right: large_change. When one comes while its user is being read, nobody knows
+ * 2. From then on events keep it right: large_change. When one comes while its user is being read, nobody knows
  *	  which of both is newer: he is read again.
- * 4. The answer may be newer than what has arrived here. So a place in the roster begins with the event that let the
+ * 3. The answer may be newer than what has arrived here. So a place in the roster begins with the event that let the
  *	  user in: earlier ones were not for him, and of his comings and goings before it nothing is to be done.
- * 5. After a loss, or a flood, large_resync: `resync` follows when everybody has been read again.
+ * 4. After a loss, or a flood, a user is forgotten and read again (hub.c), and only then his sessions' replays begin: what
+ *	  changes after the reading arrives, and changes the roster before any event that it matters to.
  *
  * Which chats there are, who may hear them and when, says SQL alone.
  *
- * Called from: chat/hub, chat/feed. Calls: chat/roster, chat/hub (hub_known), chat/feed, pg/pool, pg/listener.
+ * Called from: chat/hub, chat/channel, chat/feed. Calls: chat/roster, chat/hub (hub_known), chat/channel, pg/pool.
  */
 #include "chat/large.h"
 
@@ -25,56 +28,31 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "chat/feed.h"
+#include "chat/channel.h"
 #include "chat/hub.h"
 #include "chat/roster.h"
-#include "pg/listener.h"
 #include "pg/pool.h"
 
 #define READ_LIMIT  1000 /* users of one query */
 #define RETRY_AFTER 500  /* milliseconds after a query that failed */
 
-static char **names;           /* of all chat channels; owned */
-static int name_count;         /* of names; 0: not read yet */
-static int heard_count;        /* of them that are heard */
 static struct list waiting;    /* struct hub_user by reading: USER_WAITING */
 static struct list asked;      /* the same: USER_ASKED, unless a change came meanwhile */
 static bool busy;              /* `call` is under way */
-static bool resync_due;        /* `resync` is to be sent when nobody waits */
-static struct pg_call call;    /* of either statement */
+static struct pg_call call;    /* for those in asked */
 static struct buf asked_ids;   /* its parameter */
 static const char *values[1];  /* the same */
 static const int text_only[1]; /* length and format of it */
 static struct timer retry;     /* set after a failure */
 
-static const struct pg_statement list_names = {"list_chat_channels",
-											   "SELECT name FROM chat.list_chat_channels() AS name", 0};
 static const struct pg_statement list_chats = {
 	"list_large_chats", "SELECT user_id, chat_id, joined_id FROM chat.list_large_chats($1::bigint[])", 1};
-
-static void ask(void);
 
 static void
 retry_now(struct timer *timer)
 {
 	(void) timer;
-	ask();
-}
-
-static void
-submit(const struct pg_statement *statement,
-	   void (*done)(struct pg_call *, enum pg_verdict, const struct pg_result *))
-{
-	busy = true;
-	values[0] = buf_text(&asked_ids);
-	call = (struct pg_call){.statement = statement,
-							.values = values,
-							.lengths = text_only,
-							.formats = text_only,
-							.lane = LANE_OWN,
-							.repeatable = true,
-							.done = done};
-	pool_submit(&call);
+	large_go_on();
 }
 
 /* Go on after an answer: at once, or after a pause when there was none. */
@@ -84,27 +62,11 @@ go_on(const struct pg_call *from, enum pg_verdict verdict)
 	busy = false;
 	if (verdict == PG_DONE)
 	{
-		ask();
+		large_go_on();
 		return;
 	}
 	log_write(LEVEL_WARN, "large_chats_not_read", "%s failed, is tried again", from->statement->name);
 	timer_set(&retry, RETRY_AFTER, retry_now);
-}
-
-static void
-on_names(struct pg_call *from, enum pg_verdict verdict, const struct pg_result *result)
-{
-	int count = verdict == PG_DONE ? result_rows(result) : 0;
-
-	if (count > 0)
-		names = mem_alloc((size_t) count * sizeof *names);
-	for (int i = 0; i < count; i++)
-	{
-		names[i] = mem_copy(result_value(result, i, 0, NULL));
-		listener_add(names[i]);
-	}
-	name_count = count;
-	go_on(from, count > 0 ? PG_DONE : PG_UNAVAILABLE);
 }
 
 static int64_t
@@ -152,47 +114,23 @@ ask_for_users(void)
 		buf_add_text(&asked_ids, user->id);
 	}
 	buf_add_char(&asked_ids, '}');
-	submit(&list_chats, on_chats);
+	busy = true;
+	values[0] = buf_text(&asked_ids);
+	call = (struct pg_call){.statement = &list_chats,
+							.values = values,
+							.lengths = text_only,
+							.formats = text_only,
+							.lane = LANE_OWN,
+							.repeatable = true,
+							.done = on_chats};
+	pool_submit(&call);
 }
 
-/* Do what is to be done next, if it can be done now. */
-static void
-ask(void)
+void
+large_go_on(void)
 {
-	if (busy || retry.place != 0)
-		return;
-	if (name_count == 0)
-		submit(&list_names, on_names);
-	else if (heard_count < name_count)
-		return;
-	else if (!list_empty(&waiting))
+	if (!busy && retry.place == 0 && channel_chats_heard() && !list_empty(&waiting))
 		ask_for_users();
-	else if (resync_due)
-	{
-		resync_due = false;
-		feed_resync();
-	}
-}
-
-void
-large_heard(const char *channel)
-{
-	for (int i = 0; i < name_count; i++)
-		heard_count += strcmp(names[i], channel) == 0;
-	ask();
-}
-
-void
-large_unheard(void)
-{
-	heard_count = 0;
-}
-
-void
-large_resync(void)
-{
-	resync_due = true;
-	ask();
 }
 
 void
@@ -201,7 +139,7 @@ large_read(struct hub_user *user)
 	large_forget(user);
 	user->state = USER_WAITING;
 	list_append(&waiting, &user->reading);
-	ask();
+	large_go_on();
 }
 
 void
@@ -231,16 +169,12 @@ large_open(void)
 	list_init(&waiting);
 	list_init(&asked);
 	roster_open();
-	ask();
 }
 
 void
 large_close(void)
 {
 	timer_clear(&retry);
-	for (int i = 0; i < name_count; i++)
-		mem_free(names[i]);
-	mem_free(names);
 	buf_free(&asked_ids);
 	roster_close();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* Large chats: their channels, and who of this worker's users is in which. See large.c. */
+/* Large chats: who of this worker's users is in which. See large.c. */
 #ifndef CHAT_LARGE_H
 #define CHAT_LARGE_H
 
@@ -11,12 +11,10 @@ struct hub_user;
 extern void large_open(void);
 extern void large_close(void);
 
-/* For hub. */
-extern void large_heard(const char *channel);    /* LISTEN for it has come back */
-extern void large_unheard(void);                 /* the connection was lost: no channel is heard any more */
-extern void large_resync(void);                  /* all is heard again: `resync` when all is read again */
+/* For hub and channel. */
 extern void large_read(struct hub_user *user);   /* his channel is heard: find out which chats he is in */
 extern void large_forget(struct hub_user *user); /* his channel is not heard any more */
+extern void large_go_on(void);                   /* all chat channels are heard */
 
 /* For feed: this event tells that he comes into the chat, or leaves it. */
 extern void large_change(struct hub_user *user, int64_t chat_id, int64_t event_id, bool leaves);

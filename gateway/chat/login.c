@@ -10,16 +10,21 @@
  * An access token of the identity provider is verified first (oidc.c), and then opens a session as open_session does.
  *
  * The answer leaves only when the user's channel is heard and his large chats are known: whatever happens after the
- * answer is pushed. What happened to
- * the login itself before that was heard by nobody, so the database is asked once more whether it is still alive.
- * While a login is pending the session's other calls wait.
+ * answer is pushed. What happened before that was heard by nobody, so the database is asked once more: whether the login is
+ * still alive, whether his channel still has the name that it had, and for the horizon. When he ceases to be heard while
+ * that is asked, it is asked again when he is. While a login is pending the session's other calls wait.
+ *
+ * The answer's cursor is one that a client may keep at once. For a new login it is that horizon: every event up to it can
+ * be seen by whoever looks after the answer, and so can events that came before the answer and were not pushed; all others
+ * will be. For a socket that was logged in before, it is the cursor it has. With `since` it is that: the replay follows, and its
+ * `synced` has the next one.
  *
  * A socket that is logged in may authenticate again as the same user (a refreshed or another login of theirs); as
  * another user it is refused, since calls and events of two people would mix.
  *
  * A login outlives its session while the database has its call; it then ends unheard.
  *
- * Called from: chat/call, chat/session, chat/hub. Calls: pg/pool, chat/hub, chat/oidc, chat/fault,
+ * Called from: chat/call, chat/session, chat/hub. Calls: pg/pool, chat/hub, chat/channel, chat/replay, chat/oidc, chat/fault,
  * codec/value.
  */
 #include "chat/login.h"
@@ -33,9 +38,11 @@
 #include "base/mem.h"
 #include "chat/alive.h"
 #include "chat/call.h"
+#include "chat/channel.h"
 #include "chat/fault.h"
 #include "chat/hub.h"
 #include "chat/oidc.h"
+#include "chat/replay.h"
 #include "codec/json.h"
 #include "codec/value.h"
 #include "pg/pool.h"
@@ -45,7 +52,7 @@
 
 struct login
 {
-	struct pg_call pg;     /* open_session, then list_live_sessions */
+	struct pg_call pg;     /* open_session, then confirm_login */
 	uint64_t session;      /* handle of whose it is */
 	struct call *call;     /* to be answered; NULL: a bearer's */
 	char *token;           /* owned; gone as soon as it was checked */
@@ -57,7 +64,8 @@ struct login
 	int64_t user_id;       /* from open_session */
 	int64_t login_id;      /* from open_session */
 	struct timer timer;    /* set while JOINING */
-	char ids[32];          /* parameter of the second pg: the login's id */
+	int64_t since;         /* replayed from here; NO_REPLAY: not at all */
+	char ids[2][32];       /* parameters of the second pg: the login's id, and the user's */
 	bool ended;            /* while CONFIRMING: it was heard to end */
 	bool doubted;          /* while CONFIRMING: its end may have been missed, ask again */
 };
@@ -70,11 +78,25 @@ enum
 	COLUMN_CHANNEL
 };
 
+enum
+{
+	CONFIRMED_LEFT,
+	CONFIRMED_HORIZON,
+	CONFIRMED_CHANNEL,
+	CONFIRMED_NOW
+};
+
 static const struct pg_statement open_session = {"open_session",
 												 "SELECT user_id, session_id, expires_at, channel FROM "
 												 "chat.open_session(token => $1::text, actor_address => "
 												 "$2::inet)",
 												 2};
+static const struct pg_statement confirm_login = {
+	"confirm_login",
+	"SELECT ceil(extract(epoch FROM least(s.expires_at, now() + interval '1 year') - now()) * 1000)::bigint, "
+	"chat.horizon(), chat.user_channel($2::bigint), " CHANNEL_NOW
+	" FROM chat.list_live_sessions($1::bigint[]) AS s",
+	2};
 static const struct pg_statement open_external = {
 	"open_external_session",
 	"SELECT user_id, session_id, expires_at, channel FROM chat.open_external_session(issuer => $1::text, "
@@ -82,6 +104,14 @@ static const struct pg_statement open_external = {
 	"$5::inet)",
 	5};
 static const int text_only[5]; /* lengths and formats of its parameters */
+
+static int64_t
+id_value(const struct pg_result *result, int column)
+{
+	const char *text = result_value(result, 0, column, NULL);
+
+	return text ? strtoll(text, NULL, 10) : 0;
+}
 
 static void
 login_free(struct login *login)
@@ -138,11 +168,31 @@ refuse_ended(struct login *login)
 	fail(login, &error);
 }
 
+/* Of the two the one that this client may keep. */
+static int64_t
+cursor_of(const struct login *login, const struct session *session, int64_t horizon)
+{
+	if (login->since != NO_REPLAY)
+		return login->since;
+	return session->user_id != 0 ? session->cursor : horizon;
+}
+
 static void
-succeed(struct login *login, int64_t left)
+replay_since(uint64_t handle, int64_t since)
+{
+	struct session *session = session_find(handle);
+
+	if (session != NULL && since != NO_REPLAY)
+		replay_start(session, since);
+}
+
+static void
+succeed(struct login *login, int64_t left, int64_t horizon)
 {
 	struct session *session = detach(login);
+	uint64_t handle = session_handle(session);
 
+	session->cursor = cursor_of(login, session, horizon);
 	session->user_id = login->user_id;
 	session->login_id = login->login_id;
 	alive_until(session, left);
@@ -150,10 +200,12 @@ succeed(struct login *login, int64_t left)
 		timer_clear(&session->timer);
 	log_write(LEVEL_DEBUG, "logged_in", "user=%lld address=%s", (long long) session->user_id,
 			  session->address);
+	buf_format(&login->answer, ",\"cursor\":\"%lld\"}", (long long) session->cursor);
 	if (login->call != NULL)
 		call_succeed(login->call, login->answer.data, login->answer.length);
 	else
 		session_advance(session);
+	replay_since(handle, login->since);
 	login_free(login);
 }
 
@@ -173,9 +225,11 @@ confirm(struct login *login)
 {
 	timer_clear(&login->timer);
 	login->doubted = false;
-	snprintf(login->ids, sizeof login->ids, "{%lld}", (long long) login->login_id);
-	login->values[0] = login->ids;
-	login->pg = (struct pg_call){.statement = &alive_statement,
+	snprintf(login->ids[0], sizeof login->ids[0], "{%lld}", (long long) login->login_id);
+	snprintf(login->ids[1], sizeof login->ids[1], "%lld", (long long) login->user_id);
+	login->values[0] = login->ids[0];
+	login->values[1] = login->ids[1];
+	login->pg = (struct pg_call){.statement = &confirm_login,
 								 .values = login->values,
 								 .lengths = text_only,
 								 .formats = text_only,
@@ -183,6 +237,22 @@ confirm(struct login *login)
 								 .repeatable = true,
 								 .done = on_confirmed};
 	pool_submit(&login->pg);
+}
+
+/* It is good, if all that is for its user is heard at this moment. */
+static void
+conclude(struct login *login, struct session *session, const struct pg_result *result)
+{
+	bool fresh = session->user_id == 0;
+	bool same = hub_confirm_channel(session, result_value(result, 0, CONFIRMED_CHANNEL, NULL),
+									id_value(result, CONFIRMED_NOW));
+
+	if (fresh && (!same || !hub_is_known(session)))
+		timer_set(&login->timer, LISTEN_LIMIT, listen_is_late);
+	else if (login->doubted)
+		confirm(login);
+	else
+		succeed(login, id_value(result, CONFIRMED_LEFT), id_value(result, CONFIRMED_HORIZON));
 }
 
 static void
@@ -193,15 +263,13 @@ on_confirmed(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result
 	struct rpc_error error = fault_unavailable();
 
 	if (verdict == PG_FAILED)
-		error = fault_from_database(verdict, result, "list_live_sessions");
+		error = fault_from_database(verdict, result, "confirm_login");
 	if (verdict != PG_DONE || session == NULL)
 		fail(login, &error);
 	else if (login->ended || result_rows(result) != 1)
 		refuse_ended(login);
-	else if (login->doubted)
-		confirm(login);
 	else
-		succeed(login, strtoll(result_value(result, 0, 1, NULL), NULL, 10));
+		conclude(login, session, result);
 }
 
 void
@@ -242,15 +310,6 @@ write_answer(struct login *login, const struct pg_result *result)
 		else
 			value_decode((struct value_type){kinds[i], false}, text, length, &login->answer);
 	}
-	buf_add_char(&login->answer, '}');
-}
-
-static int64_t
-id_value(const struct pg_result *result, int column)
-{
-	const char *text = result_value(result, 0, column, NULL);
-
-	return text ? strtoll(text, NULL, 10) : 0;
 }
 
 /* The token is good: join the user's sessions, unless the socket is among them already. */
@@ -333,16 +392,18 @@ on_verified(struct oidc_check *check)
 }
 
 void
-login_with_token(struct session *session, const char *token, struct call *call, const struct buf *answer)
+login_with_token(struct session *session, const char *token, struct call *call, const struct buf *answer,
+				 int64_t since)
 {
 	struct login *login = mem_alloc(sizeof *login);
 
 	login->session = session_handle(session);
 	login->call = call;
+	login->since = since;
 	login->token = mem_copy(token);
 	memcpy(login->address, session->address, sizeof login->address);
 	if (answer != NULL)
-		buf_add(&login->answer, answer->data, answer->length);
+		buf_add(&login->answer, answer->data, answer->length - 1); /* without its closing brace */
 	login->values[0] = login->token;
 	login->values[1] = login->address[0] != '\0' ? login->address : NULL;
 	session->login = login;
@@ -356,7 +417,7 @@ login_with_token(struct session *session, const char *token, struct call *call, 
 void
 login_with_bearer(struct session *session, const char *token)
 {
-	login_with_token(session, token, NULL, NULL);
+	login_with_token(session, token, NULL, NULL, NO_REPLAY);
 }
 
 void

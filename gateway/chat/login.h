@@ -8,9 +8,14 @@
 
 struct call;
 
-/* Check the token for a call; its answer is `answer` (log_in's, copied) or, with NULL, authenticate's own. */
+#define NO_REPLAY ((int64_t) -1)
+
+/*
+ * Check the token for a call; its answer is `answer` (log_in's, copied) or, with NULL, authenticate's own; a cursor is
+ * added. Events after the id `since` are replayed; NO_REPLAY: none.
+ */
 extern void login_with_token(struct session *session, const char *token, struct call *call,
-							 const struct buf *answer);
+							 const struct buf *answer, int64_t since);
 
 /* The same for the token of the upgrade: nobody is answered, but a bad one closes the socket. */
 extern void login_with_bearer(struct session *session, const char *token);

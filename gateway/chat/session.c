@@ -13,14 +13,14 @@
  *	  TCP window is the queue.
  * 3. The same while more than outbound_limit bytes of answers wait for a slow reader, and then no call is started
  *	  either: answers are never dropped. Events are, beyond as many bytes of them, and stand for one `resync` when
- *	  the queue is short again. Only a socket that takes nothing at all for slow_timeout is closed (net/ws.c).
+ *	  the queue is short again; no cursor is pushed in between. Only a socket that takes nothing at all for slow_timeout is closed (net/ws.c).
  * 4. Whoever needs a session later keeps its handle, slot and generation: a late answer finds nothing rather than
  *	  the next session in the same slot.
  *
  * A session is freed at the end of the turn in which its socket went, never inside a callback. A closed one sends
  * and receives nothing, but stays until its socket says that it is gone.
  *
- * Called from: net/ws. Calls: chat/call, chat/login, chat/hub, codec/json, io/.
+ * Called from: net/ws. Calls: chat/call, chat/login, chat/hub, chat/replay, codec/json, io/.
  */
 #include "chat/session.h"
 
@@ -35,6 +35,7 @@
 #include "chat/call.h"
 #include "chat/hub.h"
 #include "chat/login.h"
+#include "chat/replay.h"
 #include "chat/reply.h"
 #include "codec/json.h"
 #include "codec/rpc.h"
@@ -145,6 +146,7 @@ session_close(struct session *session, enum session_end reason)
 	stats_add(STAT_SESSIONS_CLOSED, 1);
 	login_abandon(session);
 	alive_forget(session);
+	replay_leave(session);
 	hub_leave(session);
 	if (session->socket == NULL)
 		return;
@@ -201,6 +203,8 @@ session_advance(struct session *session)
 {
 	if (!session->closed)
 		call_advance(session);
+	if (!session->closed)
+		replay_advance(session);
 	if (session->closed)
 		return;
 	hold(session, session->ending || session->call_count >= config.calls_in_flight ||
@@ -233,6 +237,7 @@ session_open(const struct session_socket *ops, void *socket, const char *address
 	list_init(&session->calls);
 	list_init(&session->neighbours);
 	list_init(&session->doubt);
+	list_init(&session->replaying);
 	take_slot(session);
 	timer_set(&session->timer, (uint64_t) config.auth_timeout, login_is_late);
 	session->give_up = loop_now() + LOGIN_TIMES * (uint64_t) config.auth_timeout;
@@ -255,12 +260,12 @@ session_queued(struct session *session, size_t bytes)
 	session->queued = bytes;
 	if (session->closed)
 		return;
-	if (session->missed && bytes <= (size_t) config.outbound_limit / 2)
+	if (session->missed && session->replay == NULL && bytes <= (size_t) config.outbound_limit / 2)
 	{
 		session->missed = false;
 		session_push_text(session, resync, sizeof resync - 1);
 	}
-	if (!session->holding && bytes <= (size_t) config.outbound_limit)
+	if (!session->holding && bytes <= (size_t) config.outbound_limit && session->replay == NULL)
 		return;
 	session->advance.run = advance_later;
 	loop_defer(&session->advance);
@@ -303,6 +308,13 @@ session_push_event(struct session *session, struct message *message)
 	}
 	else
 		stats_add(STAT_EVENTS_OUT, 1);
+}
+
+void
+session_push_cursor(struct session *session, struct message *message, int64_t cursor)
+{
+	if (!session->closed && !session->missed && session->replay == NULL && session->cursor == cursor)
+		session->ops->send_event(session->socket, message);
 }
 
 void

@@ -14,6 +14,7 @@
 
 struct hub_user;
 struct login;
+struct replay;
 
 /* Why a session ends. The table in session.c has code and name of each. */
 enum session_end
@@ -52,6 +53,9 @@ struct session
 	int64_t login_id;                 /* the login's id (a chat session in SQL); 0 with user_id */
 	struct hub_user *user;            /* whose events it gets; NULL with user_id 0, or while joining */
 	struct list neighbours;           /* among user's sessions */
+	int64_t cursor;                   /* it has all events up to here, or could see them when it logged in */
+	struct replay *replay;            /* what it is in; NULL: events reach it live */
+	struct list replaying;            /* among replay's sessions */
 	struct list calls;                /* struct call, in order of arrival, until answered */
 	int call_count;                   /* of them */
 	bool login_pending;               /* a log_in or authenticate is under way: other calls wait */
@@ -97,6 +101,8 @@ extern struct session *session_find(uint64_t handle);
 
 extern void session_push(struct session *session, struct message *message);
 extern void session_push_event(struct session *session, struct message *message); /* may end in a resync */
+extern void session_push_cursor(struct session *session, struct message *message,
+								int64_t cursor); /* unless it has not had all up to there */
 extern void session_push_text(struct session *session, const char *text, size_t length);
 
 /* Look again which calls may start, whether to read on, whether it is time to end. After any change of these. */

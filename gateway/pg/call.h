@@ -23,8 +23,9 @@ enum pg_lane
 	LANE_GROUPED,   /* messages: keyed by chat, many in one transaction */
 	LANE_SINGLE,    /* alone, on whichever connection is free */
 	LANE_ANONYMOUS, /* the same, for calls before login: slow by design */
-	LANE_OWN,  /* the gateway's own: logins, the catalog, what a notification left out; never behind users' */
-	LANE_SIDE, /* the pool's own: chats whose row is locked by somebody */
+	LANE_OWN, /* the gateway's own: logins, the catalog, what a notification left out; never behind users' */
+	LANE_REPLAY, /* pages of replays: never before a login, never behind users' calls */
+	LANE_SIDE,   /* the pool's own: chats whose row is locked by somebody */
 	LANE_COUNT
 };
 

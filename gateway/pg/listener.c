@@ -7,14 +7,15 @@
  *	  dirty. At the end of the turn one query goes out for BATCH_LIMIT of them, unless one is on its way: then the next.
  * 2. The query has come back: its channels are heard (or no longer), the owner is told. A channel that was wanted
  *	  and dropped meanwhile is dirty again and goes with the next query.
- * 3. The connection was lost: the owner is told, all wanted channels are dirty. When the last of them is heard again the
- *	  owner is told that the gap is over.
+ * 3. The connection was lost: the owner is told, all wanted channels are dirty, and he is told of each that is heard again.
  *
  *	  state of a channel: ABSENT --LISTEN sent--> ASKED --came back--> HEARD --UNLISTEN sent--> ABSENT
  *
  * A NOTIFY that arrives for a channel nobody wants any more is passed on all the same; the owner knows its people.
  *
- * Called from: chat/hub, chat/large. Calls: pg/link, libpq, io/loop.
+ * With `use_listen` off there is no connection: every channel counts as heard, and nothing ever comes.
+ *
+ * Called from: chat/hub, chat/channel, chat/cursor. Calls: pg/link, libpq, io/loop.
  */
 #include "pg/listener.h"
 
@@ -47,13 +48,12 @@ struct channel
 	char name[];              /* as given */
 };
 
-static struct link *link_to_server;        /* owned, from listener_open to listener_close */
+static struct link *link_to_server; /* owned, from listener_open to listener_close; NULL: use_listen is off */
 static const struct listener_owner *owner; /* whom to tell */
 static struct hash *channels;              /* struct channel by name; owned */
 static struct list dirty;                  /* channels whose state is not what is wanted */
 static struct list asked;                  /* channels of the LISTENs in the query on its way */
 static bool busy;                          /* a query is on its way */
-static bool gap;                           /* there was a loss, the owner has not been told yet */
 static struct task flush_task;             /* flush() at the end of the turn */
 
 static bool
@@ -124,11 +124,6 @@ flush(struct task *task)
 	}
 	else if (!list_empty(&dirty))
 		loop_defer(&flush_task);
-	else if (gap)
-	{
-		gap = false;
-		owner->resumed();
-	}
 	buf_free(&query);
 }
 
@@ -201,7 +196,6 @@ on_lost(void *arg)
 
 	(void) arg;
 	busy = false;
-	gap = true;
 	while ((channel = hash_next(channels, &cursor, NULL)) != NULL)
 	{
 		channel->state = CHANNEL_ABSENT;
@@ -221,8 +215,9 @@ listener_open(const struct listener_owner *the_owner)
 	list_init(&dirty);
 	list_init(&asked);
 	flush_task.run = flush;
-	link_to_server = link_open("listen", dsn, "SET search_path = pg_catalog; SET idle_session_timeout = 0",
-							   &link_owner, NULL);
+	if (config.use_listen)
+		link_to_server = link_open(
+			"listen", dsn, "SET search_path = pg_catalog; SET idle_session_timeout = 0", &link_owner, NULL);
 }
 
 void
@@ -232,7 +227,8 @@ listener_close(void)
 	struct channel *channel;
 
 	loop_forget(&flush_task);
-	link_close(link_to_server);
+	if (link_to_server != NULL)
+		link_close(link_to_server);
 	while ((channel = hash_next(channels, &cursor, NULL)) != NULL)
 		mem_free(channel);
 	hash_destroy(channels);
@@ -243,6 +239,8 @@ listener_add(const char *name)
 {
 	struct channel *channel = hash_get(channels, name);
 
+	if (link_to_server == NULL)
+		return true;
 	if (channel == NULL)
 	{
 		channel = mem_alloc(sizeof *channel + strlen(name) + 1);
@@ -261,12 +259,20 @@ listener_drop(const char *name)
 {
 	struct channel *channel = hash_get(channels, name);
 
-	if (--channel->wanted == 0 && channel->state != CHANNEL_ASKED)
+	if (channel != NULL && --channel->wanted == 0 && channel->state != CHANNEL_ASKED)
 		mark_dirty(channel);
+}
+
+bool
+listener_hears(const char *name)
+{
+	const struct channel *channel = hash_get(channels, name);
+
+	return link_to_server == NULL || (channel != NULL && channel->state == CHANNEL_HEARD);
 }
 
 bool
 listener_is_ready(void)
 {
-	return link_is_ready(link_to_server);
+	return link_to_server == NULL || link_is_ready(link_to_server);
 }

@@ -10,8 +10,7 @@ struct listener_owner
 {
 	void (*listening)(const char *channel); /* LISTEN has come back: from now on it is heard */
 	void (*notified)(const char *channel, const char *payload); /* both live during the call only */
-	void (*lost)(void);    /* no channel is heard any more, until `listening` says so again */
-	void (*resumed)(void); /* after a loss every channel is heard again; what was sent meanwhile is lost */
+	void (*lost)(void); /* no channel is heard any more, until `listening` says so again */
 };
 
 extern void listener_open(const struct listener_owner *owner);
@@ -20,6 +19,7 @@ extern void listener_close(void);
 /* Want a channel, once more. True: it is heard already, `listening` will not be called for this one. */
 extern bool listener_add(const char *channel);
 extern void listener_drop(const char *channel); /* undoes one listener_add */
+extern bool listener_hears(const char *channel);
 extern bool listener_is_ready(void);
 
 #endif

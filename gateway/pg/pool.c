@@ -10,6 +10,7 @@
  *	  anonymous   the same for calls before login, whose password hashing takes long.
  *	  own         the gateway's own calls: logins, catalog, events to be read back; one transaction each. Apart, so that
  *				  no user's slow call keeps another one's login or event waiting.
+ *	  replay      pages of what sessions have missed (chat/replay.c), one at a time on each.
  *	  side        chats whose row somebody holds locked; a queue each, as grouped, but one call at a time.
  *
  * 1. pool_submit puts a call into a queue and puts off dispatch() to the end of the turn, so that all calls of the
@@ -93,7 +94,7 @@ struct held_chat
 static struct lane lanes[LANE_COUNT]; /* open from pool_open to pool_close */
 static struct hash *held_chats;       /* struct held_chat by id; owned */
 static struct task dispatch_task;     /* dispatch() at the end of the turn */
-static const char *const lane_names[] = {"grouped", "single", "anonymous", "own", "side"};
+static const char *const lane_names[] = {"grouped", "single", "anonymous", "own", "replay", "side"};
 
 static bool
 is_keyed(enum pg_lane lane)
@@ -503,6 +504,7 @@ pool_open(void)
 	open_lane(LANE_SINGLE, config.single_size);
 	open_lane(LANE_ANONYMOUS, config.anonymous_size);
 	open_lane(LANE_OWN, OWN_SIZE);
+	open_lane(LANE_REPLAY, config.replay_size);
 	open_lane(LANE_SIDE, SIDE_SIZE);
 }
 

@@ -14,6 +14,7 @@
 //
 // CHAT_GATEWAY names another binary (the one with the address sanitizer).
 
+import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -67,6 +68,31 @@ export async function until(probe, what, ms = patience)
 	}
 }
 
+// Ids of a chat's durable events as a receiver that drops repeated ones has them.
+export const seen = (socket, chat_id) => [...new Set(socket.pushes
+	.filter(([method, event]) => method === 'event' && event.chat_id === chat_id && event.prev_id).map(([, event]) => event.id))];
+
+export const byId = (a, b) => a.length - b.length || (a < b ? -1 : 1);
+
+// Sends to these chats until the function that it returns is called; every 20th body is too large for a notification.
+export function storm(socket, chats, pause = 0)
+{
+	let going = true;
+	let sent = 0;
+	const lanes = chats.map(async chat_id => {
+		while (going)
+		{
+			await socket.call('send_message', { chat_id, body: ++sent % 20 === 0 ? '€'.repeat(4000) : `storm ${sent}` });
+			await sleep(pause);
+		}
+	});
+	return async () => {
+		going = false;
+		await Promise.all(lanes);
+		return sent;
+	};
+}
+
 export class RpcError extends Error
 {
 	constructor({ code, message, data })
@@ -93,7 +119,7 @@ export async function refused(promise)
 	throw new Error(`an error was due, the answer was ${JSON.stringify(result)}`);
 }
 
-// One WebSocket. Frames are sorted into answers to call(), events, and the rest, which reply() hands out.
+// One WebSocket. Frames are sorted into answers to call(), events, cursors, and the rest, which reply() hands out.
 export class Socket
 {
 	constructor(url, headers = {}, protocols = ['chat.v1'])
@@ -101,6 +127,8 @@ export class Socket
 		this.waiting = new Map(); // id → {resolve, reject} of call()
 		this.events = [];
 		this.others = [];
+		this.cursors = [];
+		this.pushes = []; // [method, params] of all that was not asked for, as it came; nothing is taken out
 		this.wakers = new Set(); // run at each frame and at the end
 		this.nextId = 1;
 		this.ws = new WebSocket(url, protocols, { headers, perMessageDeflate: false });
@@ -131,9 +159,13 @@ export class Socket
 	#sort(text)
 	{
 		const frame = JSON.parse(text);
+		if (frame.method)
+			this.pushes.push([frame.method, frame.params]);
 		const caller = this.waiting.get(frame.id);
 		if (frame.method === 'event')
 			this.events.push(frame.params);
+		else if (frame.method === 'cursor')
+			this.cursors.push(frame.params.cursor);
 		else if (caller)
 		{
 			this.waiting.delete(frame.id);
@@ -195,9 +227,21 @@ export class Socket
 		return this.#take(this.events, fits, what, ms);
 	}
 
+	// The next cursor at this id or beyond.
+	cursor(id, ms)
+	{
+		return this.#take(this.cursors, cursor => byId(cursor, id) >= 0, 'cursor', ms);
+	}
+
 	reply(fits = () => true, ms)
 	{
 		return this.#take(this.others, fits, 'frame', ms);
+	}
+
+	// How often a push of this name has come.
+	count(method)
+	{
+		return this.pushes.filter(([name]) => name === method).length;
 	}
 
 	ending(what = 'close', ms)
@@ -394,6 +438,59 @@ export class World
 		if (!socket)
 			await own.close();
 		return { token, session_id };
+	}
+
+	// Users with a session each, without the price of a password.
+	async crowd(count)
+	{
+		const rows = await this.sql(`SELECT u.id, s.token
+			FROM generate_series(1, ${count}) i, chat.create_user('${unique('crowd')}x' || i) u, chat.create_session(u.id) s`);
+		return rows.split('\n').map(row => row.split('|')).map(([id, token]) => ({ id, token }));
+	}
+
+	// A small and a large chat of the same people; `members` are some of both, `sender` is a socket of their owner.
+	async party(size = 4)
+	{
+		const [owner, ...others] = await this.crowd(20); // chat.user_fanout_limit is 16
+		const sender = await this.connect(owner);
+		const small = (await sender.call('create_group', { title: 'small', member_ids: others.slice(0, 4).map(({ id }) => id) })).id;
+		const large = (await sender.call('create_group', { title: 'large', member_ids: others.map(({ id }) => id) })).id;
+		return { owner, sender, small, large, chats: [small, large], members: others.slice(0, size) };
+	}
+
+	// A socket that says itself who it is, and since when; `answer` is what it was told.
+	async enter(user, since)
+	{
+		const socket = await this.connect();
+		socket.answer = await socket.call('authenticate', { token: user.token, ...since === undefined ? {} : { since } });
+		return socket;
+	}
+
+	// Each of the sockets has all events of these chats from the first that it heard on, and nobody was told to look.
+	async haveAll(sockets, chats)
+	{
+		assert.deepEqual(sockets.map(socket => socket.count('chat_reset')), sockets.map(() => 0), 'too much for the setting sync_chat_limit');
+		for (const chat_id of chats)
+		{
+			const truth = await this.truth(chat_id);
+			for (const [i, socket] of sockets.entries())
+			{
+				await until(() => seen(socket, chat_id).includes(truth.at(-1)), `the last event at socket ${i}`);
+				const from = truth.indexOf(seen(socket, chat_id).sort(byId)[0]);
+				// One may be overtaken by a later one.
+				await until(() => seen(socket, chat_id).length >= truth.length - from, 'all', 5000).catch(() => {});
+				assert.deepEqual(seen(socket, chat_id).sort(byId), truth.slice(from), `socket ${i}`);
+			}
+		}
+		assert.deepEqual(sockets.map(socket => socket.count('resync')), sockets.map(() => 0));
+	}
+
+	// Ids of a chat's durable events, ascending.
+	async truth(chat_id)
+	{
+		const rows = await this.sql(`SELECT m.id FROM chat.messages m WHERE m.chat_id = ${chat_id} AND m.kind = 'user'
+			UNION SELECT e.id FROM chat.events e WHERE e.chat_id = ${chat_id} ORDER BY id`);
+		return rows.split('\n').filter(Boolean);
 	}
 
 	// Two users, their direct chat, and a socket of each.

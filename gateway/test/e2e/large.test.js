@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { sleep, unique, until, World } from './harness.js';
+import { sleep, until, World } from './harness.js';
 
 const limit = 16; // chat.user_fanout_limit
 const bulky = '€'.repeat(4000); // does not fit into a notification
@@ -17,12 +17,7 @@ describe('large chats', () => {
 	});
 	after(() => world.stop());
 
-	// Users with a session each, without the price of a password.
-	const crowd = async count => {
-		const rows = await world.sql(`SELECT u.id, s.token
-			FROM generate_series(1, ${count}) i, chat.create_user('${unique('crowd')}x' || i) u, chat.create_session(u.id) s`);
-		return rows.split('\n').map(row => row.split('|')).map(([id, token]) => ({ id, token }));
-	};
+	const crowd = count => world.crowd(count);
 	const connectAll = users => Promise.all(users.map(user => world.connect(user)));
 	const closeAll = sockets => Promise.all(sockets.map(socket => socket.close()));
 
@@ -249,7 +244,7 @@ describe('large chats', () => {
 				return was || own;
 			}).map(event => event.id);
 		};
-		assert.ok(lives.length > 50, `${lives.length} lives`);
+		assert.ok(lives.length > 20, `${lives.length} lives`);
 		for (const { guest, socket, since, upto } of lives)
 		{
 			const ids = eventsOf(socket, chat_id).map(event => BigInt(event.id));
@@ -294,7 +289,7 @@ describe('large chats', () => {
 		await closeAll(late);
 	});
 
-	test('after a lost LISTEN connection: resync, and the memberships of then', async () => {
+	test('after a lost LISTEN connection: what was missed, and the memberships of then', async () => {
 		const members = await crowd(limit + 4);
 		const sockets = await connectAll([...members, ...members]);
 		const chat_id = await makeGroup(sockets[0], members.slice(1));
@@ -305,7 +300,7 @@ describe('large chats', () => {
 		await world.sql(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'gateway' AND query LIKE '%LISTEN%';
 			SELECT count(*) FROM chat.remove_member(${members[0].id}, ${chat_id}, ${members[3].id});
 			SELECT count(*) FROM chat.add_members(${members[0].id}, ${chat_id}, ARRAY[${added.id}]::bigint[])`);
-		await Promise.all([...sockets, newcomer].map(socket => socket.reply(frame => frame.method === 'resync')));
+		await Promise.all([...sockets, newcomer].map(socket => socket.reply(frame => frame.method === 'synced')));
 		const { id } = await sockets[0].call('send_message', { chat_id, body: 'after it' });
 		for (const socket of [...sockets, newcomer].filter(socket => !removed.includes(socket)))
 			await heard(socket, id);
@@ -315,7 +310,7 @@ describe('large chats', () => {
 		await closeAll([...sockets, newcomer]);
 	});
 
-	test('a flood that overflows the gateway: resync, and the memberships of then', async () => {
+	test('a flood that overflows the gateway: what was dropped, and the memberships of then', async () => {
 		const members = await crowd(limit + 2);
 		const [added] = await crowd(1);
 		const sockets = await connectAll([...members, added]);
@@ -327,7 +322,7 @@ describe('large chats', () => {
 		await sockets[0].call('add_members', { chat_id, user_ids: [added.id] });
 		await world.sql(`SELECT count(pg_notify(chat.chat_channel(${chat_id}), '{"chat":"1","event":{"type":"noise","n":' || n || '}}'))
 			FROM generate_series(1, 10000) n`);
-		await Promise.all(sockets.map(socket => socket.reply(frame => frame.method === 'resync')));
+		await Promise.all(sockets.map(socket => socket.reply(frame => frame.method === 'synced')));
 		const { id } = await sockets[0].call('send_message', { chat_id, body: 'after it' });
 		await Promise.all(sockets.filter(socket => socket !== removed).map(socket => heard(socket, id)));
 		await settle([members[3]], [removed]);

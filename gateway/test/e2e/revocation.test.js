@@ -34,7 +34,7 @@ describe('ended logins', () => {
 	const end = ({ session_id }) => world.sql(`DELETE FROM chat.sessions WHERE id = ${session_id}`);
 	const listening = () => until(async () => listen.pairs.size > 0 && (await fetch(`${world.http}/readyz`)).status === 200, 'LISTEN again');
 
-	test('one that ends while nothing is heard is closed 4003 when LISTEN is back; others only resync', async () => {
+	test('one that ends while nothing is heard is closed 4003 when LISTEN is back; others stay', async () => {
 		const session = await newSession('1 day');
 		const victim = await world.connect(session);
 		const other = await world.connect(alice);
@@ -42,7 +42,7 @@ describe('ended logins', () => {
 		await end(session);
 		listen.allow();
 		assert.equal((await victim.ending('4003')).code, 4003);
-		await other.reply(frame => frame.method === 'resync');
+		await other.reply(frame => frame.method === 'synced');
 		assert.equal((await other.call('get_profile')).id, alice.id);
 		await other.close();
 	});
