@@ -12,9 +12,10 @@
  *     const page = await chat.call('list_chats', { page_size: 50 });
  *     await chat.call('send_message', { chat_id: page.rows[0].id, body: 'Hello', client_key: newKey() });
  *
- * new ChatClient({url, token, timeout, heartbeat, WebSocket})
+ * new ChatClient({url, token, cursor, timeout, heartbeat, WebSocket})
  *     url        ws:// or wss:// address of /ws; default: the one of this page's origin
  *     token      session token of an earlier log_in
+ *     cursor     .cursor of then: what has happened since comes as events. Keep both to be as if never away
  *     timeout    ms until call() gives up, waiting and repeating included; default 30,000; 0 = never
  *     heartbeat  ms of silence after which the connection is tested; default 25,000
  *     WebSocket  the constructor to use; default globalThis.WebSocket
@@ -29,10 +30,12 @@
  * connect() connects, or does so now when the client is waiting to. close() disconnects and stays so.
  * on(name, handler) → a function that takes the handler off again. Names:
  *     state         the new .state
- *     ready         signed in: after log_in, authenticate, and after each reconnection. Events may have been missed
- *                   in between: read again what is on show (list_chats, list_messages after the last id known)
- *     event         one event of the server
- *     notification  {method, params}: any other push; `resync`: read again as after `ready`
+ *     ready         signed in: after log_in, authenticate, and after each reconnection. With a cursor what was missed in
+ *                   between follows as events; without one (a first login) read what is to be shown
+ *     event         one event of the server. Those of one chat come in order, once and without a gap; of a record with a
+ *                   version none older than one that came before
+ *     notification  {method, params}: any other push. `reset`: too much was missed, read everything again;
+ *                   `chat_reset` {chat_id}: the same for one chat; `synced`: what was missed has come
  *     signed_out    ChatError: the token is gone (logged out, revoked, expired, refused)
  * ChatError: message (for people), code (HTTP-like or JSON-RPC), reason (one word for machines), hint, retryAfter (ms).
  *     Reasons made here, not by the server: unreachable, connection_lost, timeout (503), signed_out, session_revoked,
@@ -47,6 +50,10 @@
  *
  * Reconnection waits 0.4 s · 2ⁿ, at most 20 s, half of it random, so that a restarted gateway is not stormed; what
  * the gateway itself asks for (close 1001 with retry_after_ms) is taken instead. The count starts anew once ready.
+ * What was missed: .cursor says up to where everything has come; it is given with the token when a connection is
+ * made anew. `resync` (the server had to drop events) is answered with sync from the cursor; as long as that is under way
+ * the cursor stays, so that when it fails the next connection begins there. An event whose prev_id is newer than the last
+ * one of its chat is kept back until list_events has brought what lies between; so long the cursor stays, too.
  * Invariants: a #calls entry is settled exactly once and leaves the map then. Everything about a socket is guarded by
  * `socket === this.#socket`: a dropped socket's late callbacks do nothing.
  */
@@ -58,6 +65,15 @@ const OPEN_TIMEOUT = 10000;     // ms for the WebSocket to open
 const PING_TIMEOUT = 8000;      // ms for a ping to be answered, or anything to come
 const BACKOFF_FIRST = 400;
 const BACKOFF_MOST = 20000;
+// What a state event is about: the members that tell one record from another.
+const RECORDS = {
+	read: ['chat_id', 'user_id'],
+	delivered: ['chat_id', 'user_id'],
+	connection_changed: ['target_user_id'],
+	profile_changed: [],
+	chat_prefs_changed: ['chat_id'],
+	draft_changed: ['chat_id'],
+};
 const CLOSE_GOING_AWAY = 1001;
 const CLOSE_REVOKED = 4003;
 const CLOSE_EXPIRED = 4009;
@@ -110,18 +126,24 @@ export class ChatClient
 	#heardAt = 0;               // when the last frame came, ms
 	#attempts = 0;              // failed connections since last ready
 	#wanted = false;            // connect() was called, close() was not
+	#lastIds = new Map();       // chat id → id of its last event that was emitted
+	#gaps = new Map();          // chat id → events that wait until what lies before them has come
+	#versions = new Map();      // record → greatest version emitted
+	#syncing = false;           // `resync` is being answered
 
 	state = 'idle';
 	token = null;               // session token; null = signed out
+	cursor = null;              // all events up to this id have come
 	session = null;             // {user_id, session_id, expires_at} of the present login
 
-	constructor({ url, token = null, timeout = 30000, heartbeat = 25000, WebSocket = globalThis.WebSocket } = {})
+	constructor({ url, token = null, cursor = null, timeout = 30000, heartbeat = 25000, WebSocket = globalThis.WebSocket } = {})
 	{
 		this.#url = url ?? new URL('/ws', globalThis.location.href).href.replace(/^http/, 'ws');
 		this.#WebSocket = WebSocket;
 		this.#timeout = timeout;
 		this.#heartbeat = heartbeat;
 		this.token = token;
+		this.cursor = cursor;
 		// A network that came back, or a laptop that woke up, should not wait for a timer.
 		globalThis.addEventListener?.('online', () => this.#hurry());
 		globalThis.document?.addEventListener('visibilitychange', () => this.#hurry());
@@ -193,6 +215,8 @@ export class ChatClient
 
 	async authenticate(token)
 	{
+		if (token !== this.token)
+			this.#forgetEvents();
 		this.token = token;
 		if (this.state === 'open' || this.state === 'ready')
 			return this.#authenticate();
@@ -249,7 +273,8 @@ export class ChatClient
 		const socket = this.#socket;
 		try
 		{
-			const session = await this.call('authenticate', { token }, { timeout: OPEN_TIMEOUT, repeat: false });
+			const since = this.cursor === null ? {} : { since: this.cursor };
+			const session = await this.call('authenticate', { token, ...since }, { timeout: OPEN_TIMEOUT, repeat: false });
 			if (this.token === token && socket === this.#socket)
 				this.#becomeReady(session);
 			return session;
@@ -265,10 +290,11 @@ export class ChatClient
 		}
 	}
 
-	#becomeReady({ user_id, session_id, expires_at })
+	#becomeReady({ user_id, session_id, expires_at, cursor })
 	{
 		this.#attempts = 0;
 		this.session = { user_id, session_id, expires_at };
+		this.cursor ??= cursor ?? null;
 		this.#setState('ready');
 		this.#arrivals.splice(0).forEach(({ resolve }) => resolve(this.session));
 		this.#emit('ready', this.session);
@@ -281,8 +307,17 @@ export class ChatClient
 			return;
 		this.token = null;
 		this.session = null;
+		this.#forgetEvents();
 		this.#drop();
 		this.#setState('idle');
+	}
+
+	#forgetEvents()
+	{
+		this.cursor = null;
+		this.#lastIds.clear();
+		this.#gaps.clear();
+		this.#versions.clear();
 	}
 
 	#signOut(error)
@@ -353,6 +388,8 @@ export class ChatClient
 	{
 		const socket = this.#socket;
 		this.#socket = null;
+		this.#syncing = false;
+		this.#gaps.clear();
 		clearTimeout(this.#openTimer);
 		clearTimeout(this.#beatTimer);
 		clearTimeout(this.#retryTimer);
@@ -477,13 +514,130 @@ export class ChatClient
 		for (const message of messages)
 		{
 			if (message.method === 'event')
-				this.#emit('event', message.params);
+				this.#arrived(message.params);
 			else if (message.method !== undefined)
-				this.#emit('notification', { method: message.method, params: message.params ?? null });
+				this.#told(message.method, message.params ?? null);
 			else if (message.id != null)
 				this.#answered(message);
 			else
 				console.error('chat: the server could not read a request', message.error);
+		}
+	}
+
+	/* ---- events ---- */
+
+	#arrived(event)
+	{
+		const { chat_id, id, prev_id } = event;
+		if (prev_id === undefined)
+		{
+			if (this.#isNews(event))
+				this.#emit('event', event);
+			return;
+		}
+		const last = this.#lastIds.get(chat_id);
+		if (this.#gaps.has(chat_id))
+			this.#gaps.get(chat_id).push(event);
+		else if (last !== undefined && compareIds(prev_id, last) > 0)
+			this.#fillGap(chat_id, last, event);
+		else if (last === undefined || compareIds(id, last) > 0)
+			this.#pass(event);
+	}
+
+	#pass(event)
+	{
+		this.#lastIds.set(event.chat_id, event.id);
+		this.#emit('event', event);
+	}
+
+	// Whether no later version of the record has come.
+	#isNews(event)
+	{
+		const members = RECORDS[event.type];
+		if (!members || event.version == null)
+			return true;
+		const record = [event.type, ...members.map((member) => event[member])].join(' ');
+		const known = this.#versions.get(record);
+		if (known !== undefined && compareIds(event.version, known) < 0)
+			return false;
+		this.#versions.set(record, event.version);
+		return true;
+	}
+
+	// What list_events does not have any more was erased: its end, or the event itself, is then the last one.
+	async #fillGap(chat_id, after_id, event)
+	{
+		const waiting = [event];
+		this.#gaps.set(chat_id, waiting);
+		try
+		{
+			for (let page = { has_more: true }; page.has_more; after_id = page.rows.at(-1)?.id ?? after_id)
+			{
+				page = await this.call('list_events', { chat_id, after_id });
+				if (this.#gaps.get(chat_id) !== waiting)
+					return;
+				page.rows.forEach((row) => this.#pass(row.event));
+			}
+		}
+		catch (error)
+		{
+			if (this.#gaps.get(chat_id) !== waiting)
+				return;
+			if (error.code !== 404)
+			{
+				this.#lost(0, error.message);   // the next connection begins at the cursor
+				return;
+			}
+		}
+		this.#gaps.delete(chat_id);
+		waiting.sort((a, b) => compareIds(a.id, b.id)).filter(({ id }) => compareIds(id, this.#lastIds.get(chat_id)) > 0)
+			.forEach((late) => this.#pass(late));
+	}
+
+	#told(method, params)
+	{
+		if (method === 'cursor' || method === 'synced')
+		{
+			if (!this.#syncing && !this.#gaps.size && (this.cursor === null || compareIds(params.cursor, this.cursor) > 0))
+				this.cursor = params.cursor;
+		}
+		else if (method === 'resync')
+			this.#resync();
+		else if (method === 'chat_reset')
+			this.#lastIds.delete(params.chat_id);
+		else if (method === 'reset')
+			this.#lastIds.clear();
+		if (method !== 'resync')
+			this.#emit('notification', { method, params });
+	}
+
+	// The server has dropped events for us.
+	async #resync()
+	{
+		const socket = this.#socket;
+		if (this.#syncing)
+			return;
+		this.#syncing = true;
+		try
+		{
+			for (let page = { has_more: true }; page.has_more && socket === this.#socket;)
+			{
+				page = await this.call('sync', { since: this.cursor });
+				if (socket !== this.#socket)
+					return;
+				if (page.reset)
+					this.#told('reset', {});
+				for (const event of [...page.events, ...page.state])
+					event.type === 'chat_reset' ? this.#told('chat_reset', { chat_id: event.chat_id }) : this.#arrived(event);
+				this.cursor = page.cursor;
+			}
+			this.#syncing = false;
+			this.#emit('notification', { method: 'synced', params: { cursor: this.cursor } });
+		}
+		catch (error)
+		{
+			if (socket === this.#socket)
+				this.#lost(0, error.message);
 		}
 	}
 

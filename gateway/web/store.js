@@ -3,7 +3,7 @@
  * store.js: what the page knows: the user's chats, their messages, what is still to be sent. No DOM in here.
  *
  * How it stays right:
- *  1. ready (signed in, first or again) and `resync` → load(): all of list_chats is read again. Where last_event_id is
+ *  1. ready (signed in, first or again) and `reset` → load(): all of list_chats is read again. Where last_event_id is
  *     not the one known there is a gap.
  *  2. An event whose prev_id is newer than the chat's last known event → a gap, too.
  *     A gap sets the chat's `anchor`, the id up to which its messages are known to be complete. The chat on show is
@@ -73,7 +73,7 @@ export class Store
 	{
 		this.#client = client;
 		client.on('event', (event) => this.apply(event));
-		client.on('notification', ({ method }) => method === 'resync' && this.load());
+		client.on('notification', ({ method }) => ['reset', 'chat_reset'].includes(method) && this.load());
 		client.on('ready', () => this.load());
 	}
 

@@ -198,10 +198,114 @@ describe('chat.js', () => {
 		const notices = [];
 		client.on('notification', notice => notices.push(notice));
 		push({ method: 'event', params: { type: 'message', id: '6' } });
-		push({ method: 'resync' });
-		await until(() => notices.length, 'resync');
+		push({ method: 'other' });
+		await until(() => notices.length, 'a notification');
 		console.error = error;
-		assert.deepEqual([events, notices], [['5'], [{ method: 'resync', params: null }]]);
+		assert.deepEqual([events, notices], [['5'], [{ method: 'other', params: null }]]);
+		client.close();
+	});
+
+	// What the client emitted, in order: ids and versions of events, names of notifications.
+	const follow = client => {
+		const log = [];
+		client.on('event', ({ id, version }) => log.push(id ?? `v${version}`));
+		client.on('notification', ({ method }) => log.push(method));
+		return log;
+	};
+	const push = (method, params) => server.clients.forEach(socket => socket.send(JSON.stringify({ jsonrpc: '2.0', method, params })));
+	const event = (id, prev_id, chat_id = '7') => ({ type: 'message', chat_id, id, prev_id });
+	const sinces = () => heard.filter(({ method }) => method === 'authenticate').map(({ params }) => params.since);
+
+	test('the cursor is kept, and given with the token when it connects again', async () => {
+		answers.authenticate = () => ({ user_id: '1', session_id: '2', expires_at: null, cursor: '100' });
+		const client = make();
+		const log = follow(client);
+		await client.call('get_profile');
+		assert.equal(client.cursor, '100');
+		push('cursor', { cursor: '90' });
+		push('cursor', { cursor: '120' });
+		await until(() => log.length === 2, 'cursors');
+		cut();
+		await until(() => sinces().length === 2, 'again');
+		push('synced', { cursor: '130' });
+		await until(() => client.cursor === '130', 'synced');
+		assert.deepEqual(sinces(), [undefined, '120']);
+		await client.logOut();
+		assert.equal(client.cursor, null);
+		const kept = make({ cursor: '55' });
+		await kept.call('get_profile');
+		assert.equal(sinces().at(-1), '55');
+		kept.close();
+	});
+
+	test('events come once and in order; of a record no older version', async () => {
+		const client = make();
+		const log = follow(client);
+		await client.call('get_profile');
+		for (const one of [event('10', '4'), event('11', '10'), event('10', '4'), event('12', '11'), event('11', '10'), event('5', '1', '8')])
+			push('event', one);
+		for (const version of ['20', '22', '21', '22'])
+			push('event', { type: 'read', chat_id: '7', user_id: '1', version });
+		push('event', { type: 'read', chat_id: '7', user_id: '2', version: '21' });
+		push('end');
+		await until(() => log.includes('end'), 'end');
+		assert.deepEqual(log, ['10', '11', '12', '5', 'v20', 'v22', 'v22', 'v21', 'end']);
+		client.close();
+	});
+
+	test('a gap is filled by list_events before anything newer of the chat is shown; the cursor waits', async () => {
+		const client = make({ cursor: '1' });
+		const log = follow(client);
+		await client.call('get_profile');
+		answers.list_events = ({ after_id }) => ({ rows: after_id === '10' ? [{ id: '11', event: event('11', '10') }] : [{ id: '12', event: event('12', '11') }],
+			has_more: after_id === '10' });
+		push('event', event('10', '4'));
+		push('event', event('13', '12'));
+		push('cursor', { cursor: '13' });
+		push('event', event('14', '13'));
+		push('event', event('6', '5', '8'));
+		await until(() => log.includes('14'), 'the last one');
+		assert.deepEqual(log.filter(id => id !== '6' && id !== 'cursor'), ['10', '11', '12', '13', '14']);
+		assert.equal(client.cursor, '1');
+		push('cursor', { cursor: '14' });
+		await until(() => client.cursor === '14', 'cursor');
+		client.close();
+	});
+
+	test('a gap that cannot be filled now: the next connection begins at the cursor', async () => {
+		const client = make({ cursor: '9' });
+		const log = follow(client);
+		await client.call('get_profile');
+		answers.list_events = () => ({ code: 500, message: 'no' });
+		push('event', event('10', '4'));
+		push('event', event('13', '12'));
+		await until(() => sinces().length === 2, 'again');
+		assert.deepEqual([sinces(), log], [['9', '9'], ['10']]);
+		for (const one of [event('10', '4'), event('12', '10'), event('13', '12')])
+			push('event', one);
+		await until(() => log.length === 3, 'all');
+		assert.deepEqual(log, ['10', '12', '13']);
+		client.close();
+	});
+
+	test('resync is answered by sync from the cursor; cursors that come meanwhile do not count', async () => {
+		const client = make({ cursor: '9' });
+		const log = follow(client);
+		await client.call('get_profile');
+		answers.sync = ({ since }) => {
+			push('cursor', { cursor: '99' });
+			return since === '9' ? { events: [event('10', '4')], state: [{ type: 'read', chat_id: '7', user_id: '1', version: '10' }], cursor: '10', has_more: true, reset: false }
+				: { events: [{ type: 'chat_reset', chat_id: '7' }, event('40', '39')], state: [], cursor: '40', has_more: false, reset: false };
+		};
+		push('resync', {});
+		await until(() => log.includes('synced'), 'synced');
+		assert.deepEqual(log.filter(name => name !== 'cursor'), ['10', 'v10', 'chat_reset', '40', 'synced']);
+		assert.deepEqual(heard.filter(({ method }) => method === 'sync').map(({ params }) => params.since), ['9', '10']);
+		assert.equal(client.cursor, '40');
+		answers.sync = () => ({ code: 500, message: 'no' });
+		push('resync', {});
+		await until(() => sinces().length === 2, 'again');
+		assert.equal(sinces().at(-1), '40');
 		client.close();
 	});
 
