@@ -15,6 +15,7 @@
 #   CHAT_PRELOAD=chat      shared_preload_libraries, may be empty
 #   CHAT_FSYNC=on          off for what may be lost
 #   CHAT_OPTIONS=…         further lines for postgresql.conf
+#   CHAT_SERVER_ENV=…      NAME=value words for the server's environment, and for nobody else's
 #   CHAT_SERVER_USER=postgres   whom root becomes
 #
 # Where: .pg/NAME under the checkout, or /var/tmp/chat-HASH/NAME where the server's user cannot get there (root's
@@ -175,7 +176,8 @@ start()
 	configure
 	local from
 	from=$(as_server sh -c "cat '$log' 2> /dev/null | wc -l")
-	as_server "$bin/pg_ctl" -D "$data" -l "$log" -s -w -t 120 start > /dev/null 2> "$errors" || {
+	# shellcheck disable=SC2086
+	as_server env ${CHAT_SERVER_ENV:-} "$bin/pg_ctl" -D "$data" -l "$log" -s -w -t 120 start > /dev/null 2> "$errors" || {
 		cat "$errors" >&2
 		as_server tail -n "+$((from + 1))" "$log" | tail -n 20 >&2
 		die "did not start"

@@ -360,11 +360,11 @@ export class Relay
 
 export class World
 {
-	// `knobs` may be a function of the world, called when its cluster is there.
-	static async start({ knobs = {}, preload = 'chat' } = {})
+	// `knobs` may be a function of the world, called when its cluster is there; `env` is for cluster.sh.
+	static async start({ knobs = {}, preload = 'chat', env = {} } = {})
 	{
-		const world = new World();
-		world.env = { ...process.env, CHAT_CLUSTER: unique('e2e'), CHAT_PRELOAD: preload, CHAT_FSYNC: 'off', CHAT_QUIET: 'yes' };
+		const world = new this();
+		world.env = { ...process.env, CHAT_CLUSTER: unique('e2e'), CHAT_PRELOAD: preload, CHAT_FSYNC: 'off', CHAT_QUIET: 'yes', ...env };
 		world.knobs = knobs;
 		await world.cluster('prepare');
 		world.sockets = /PGHOST=(\S+)/.exec(await world.cluster('env'))[1];
@@ -405,7 +405,8 @@ export class World
 	// SQL as the database's owner; the unaligned text of the rows.
 	async sql(text)
 	{
-		const { stdout } = await run('psql', ['-XAtq', '-v', 'ON_ERROR_STOP=1', '-h', this.sockets, '-p', '5432', '-U', 'postgres', '-d', 'chat', '-c', text]);
+		const { stdout } = await run('psql', ['-XAtq', '-v', 'ON_ERROR_STOP=1', '-h', this.sockets, '-p', '5432', '-U', 'postgres', '-d', 'chat', '-c', text],
+			{ maxBuffer: 1 << 28 });
 		return stdout.trimEnd();
 	}
 
