@@ -17,7 +17,7 @@ root=$(pwd -P)
 logs=$root/build/test
 cluster=$root/extension/test/cluster.sh
 pg_config=${PG_CONFIG:-pg_config}
-all=(warnings lint regress regress-bare isolation tap random unit fuzz layers e2e e2e-asan web)
+all=(warnings lint regress regress-bare isolation tap random unit fuzz layers e2e e2e-asan web check)
 limit=900  # seconds for one suite
 
 unset MAKEFLAGS MFLAGS MAKELEVEL
@@ -174,15 +174,20 @@ sweep()
 	done
 }
 
+node_packages()
+{
+	if [ ! -e gateway/test/node_modules/.package-lock.json ] ||
+		[ gateway/test/package-lock.json -nt gateway/test/node_modules/.package-lock.json ]; then
+		(cd gateway/test && npm ci --no-audit --no-fund --loglevel=error)
+	fi
+}
+
 # node --test over gateway/test/$1/*.test.js; none there: no summary, hence a failure.
 node_tests()
 {
 	local files=("gateway/test/$1"/*.test.js)
 	[ -e "${files[0]}" ] || return 1
-	if [ ! -e gateway/test/node_modules/.package-lock.json ] ||
-		[ gateway/test/package-lock.json -nt gateway/test/node_modules/.package-lock.json ]; then
-		(cd gateway/test && npm ci --no-audit --no-fund --loglevel=error)
-	fi
+	node_packages
 	trap sweep EXIT
 	node --test --test-reporter=spec "${files[@]}"
 }
@@ -194,6 +199,49 @@ suite_e2e-asan()
 {
 	make -s -j"$(nproc)" chat-gateway-asan
 	CHAT_GATEWAY=$root/build/chat-gateway-asan node_tests e2e
+}
+
+# $1 bug, $2 the invariant that has to find it
+check_bug()
+{
+	local log=$logs/check-$1.log status=0
+	BUG=$1 DURATION=4 SEED=1 node gateway/test/check/check.js > "$log" 2>&1 || status=$?
+	if [ "$status" = 1 ] && grep -q "^violated: $2," "$log"; then
+		echo "ok: bug $1 is found by $2"
+	else
+		cat "$log"
+		echo "not ok: bug $1 is not found by $2"
+		return 1
+	fi
+}
+
+# One run in which everything breaks and nothing may be wrong, then one for each bug that the checker must find: three at a
+# time, as they mostly wait.
+suite_check()
+{
+	local passed=0 failed=0 bug check
+	local bugs=(lost:lost repeated:repeated reordered:order gap:chain cursor_back:cursor stale_state:state)
+	local -a pids
+	node_packages
+	trap sweep EXIT
+	if DURATION=60 SEED=1 node gateway/test/check/check.js; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+	fi
+	while [ ${#bugs[@]} -gt 0 ]; do
+		pids=()
+		for bug in "${bugs[@]:0:3}"; do
+			check_bug "${bug%:*}" "${bug#*:}" &
+			pids+=($!)
+		done
+		bugs=("${bugs[@]:3}")
+		for check in "${pids[@]}"; do
+			if wait "$check"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+		done
+	done
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ]
 }
 
 # Not a suite: the figures are read by people.
@@ -301,6 +349,16 @@ random_calls()
 	exec extension/test/random.sh
 }
 
+# As long, from which seed, and with which bug one likes.
+check_delivery()
+{
+	.ci/packages run test
+	.ci/install
+	node_packages
+	trap sweep EXIT
+	node gateway/test/check/check.js
+}
+
 case ${1:-} in
 --one)
 	"suite_$2"
@@ -329,6 +387,10 @@ bench-delivery)
 	;;
 random-calls)
 	random_calls
+	exit
+	;;
+check-delivery)
+	check_delivery
 	exit
 	;;
 esac

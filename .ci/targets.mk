@@ -5,7 +5,7 @@
 
 suites_run = exec .ci/suites.sh
 
-.PHONY: run psql env reset test test-extension test-gateway bench-ids bench-domain bench-sync bench-delivery bench test-random lint format help
+.PHONY: run psql env reset test test-extension test-gateway bench-ids bench-domain bench-sync bench-delivery bench test-random check-delivery lint format help
 
 run: ## page and chat on http://127.0.0.1:8080 (PORT=8081, DEMO=1 for demo users); Ctrl-C ends it
 	@exec gateway/run.sh
@@ -26,7 +26,7 @@ test-extension: ## the suites of the extension
 	@$(suites_run) regress regress-bare isolation tap random
 
 test-gateway: ## the suites of the gateway
-	@$(suites_run) unit fuzz layers e2e e2e-asan web
+	@$(suites_run) unit fuzz layers e2e e2e-asan web check
 
 # One target for each suite that the gateway's makefile has no target of that name for.
 test-warnings: ## gcc and clang build a copy of the tree without a warning
@@ -38,9 +38,10 @@ test-layers: ## no include goes up
 test-e2e: ## real gateway, real cluster, real sockets
 test-e2e-asan: ## the same with the address sanitizer
 test-web: ## the web client in a browser
+test-check: ## delivery checked while everything breaks, and the checker by bugs planted
 
 suite_targets = test-warnings test-regress test-regress-bare test-isolation test-tap test-layers test-e2e \
-	test-e2e-asan test-web
+	test-e2e-asan test-web test-check
 .PHONY: $(suite_targets)
 $(suite_targets):
 	@$(suites_run) $(@:test-%=%)
@@ -65,6 +66,9 @@ bench: ## the load generator's standard set against the bars, on a cluster and a
 
 test-random: ## random calls by 16 sessions, then verify() (CALLS=200000 SEED=7)
 	@CALLS='$(or $(CALLS),20000)' SEED='$(or $(SEED),1)' exec .ci/suites.sh random-calls
+
+check-delivery: ## delivery checked by clients while everything breaks (SECONDS=600 SEED=7 USERS=16 BUG=lost)
+	@DURATION='$(or $(SECONDS),60)' SEED='$(SEED)' USERS='$(USERS)' BUG='$(BUG)' exec .ci/suites.sh check-delivery
 
 c_files = $(shell find extension gateway -name '*.[ch]' -not -path '*/node_modules/*')
 
