@@ -69,14 +69,14 @@ CREATE OR REPLACE TRIGGER publish_event AFTER INSERT ON chat.events
 FOR EACH ROW EXECUTE FUNCTION chat.publish_event();
 
 CREATE OR REPLACE FUNCTION chat.list_large_chats(user_ids bigint[])
-RETURNS TABLE (user_id bigint, chat_id bigint, joined_id bigint)
+RETURNS TABLE (user_id bigint, chat_id bigint, joined_id bigint, last_event_id bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT m.user_id, m.chat_id, m.joined_id
+	SELECT m.user_id, m.chat_id, m.joined_id, c.last_event_id
 	  FROM unnest(list_large_chats.user_ids) AS wanted (id)
 	  JOIN chat.members m ON m.user_id = wanted.id AND m.left_id IS NULL
 	  JOIN chat.chats c ON c.id = m.chat_id AND c.large AND c.deleted_id IS NULL
 $$;
-COMMENT ON FUNCTION chat.list_large_chats IS 'Which large chats these users are in, hence whose chat_channel they hear; joined_id is the event that let them in: earlier ones were not for them. For gateways.';
+COMMENT ON FUNCTION chat.list_large_chats IS 'Which large chats these users are in, hence whose chat_channel they hear; joined_id is the event that let them in: earlier ones were not for them; last_event_id the chat''s last one when this was so. For gateways.';
 GRANT EXECUTE ON FUNCTION chat.list_large_chats TO chat_gateway; -- since 0.2.0
 
 -- Who is in, and what he may see. The writers' check comes after lock_chat or next_event, so that nobody acts who is just being

@@ -21,6 +21,10 @@
  * 8. session_ended is for the gateway: the sockets of that login are closed. With a replay logins are looked up: a
  *	  session_ended may be among what was lost.
  *
+ * An event of a large chat that names another one before itself than was relayed last has overtaken it. Who left by that one
+ * must not get this: so who is in the chat is asked first (large.c), and all later ones wait behind it. When that cannot
+ * be found out, those in the chat are replayed, as for a partial event that cannot be read.
+ *
  * Coming into a large chat and leaving it are told twice: {"chat":…} to those in it, and right behind it {"to":…,"chat":…}
  * on the channels of those concerned. Who is in the chat, for this event, has had it as one of them; only to the
  * others the copy is relayed. Then it changes the roster: so the copy of member_left is the last that one who leaves
@@ -79,7 +83,7 @@ static int queue_length;           /* of queue */
 static struct walk walk;           /* the one under way, or being collected */
 static int slice;                  /* pushes left in this slice */
 static struct timer next_turn;     /* set while the next slice is waited for */
-static bool reading;               /* read_call is under way */
+static bool reading;               /* read_call, or large_check, is under way */
 static struct pg_call read_call;   /* reads back the event of the queue's first notice */
 static char read_ids[2][24];       /* chat_id and id of that event */
 static const char *read_values[2]; /* the same, for read_call */
@@ -231,7 +235,10 @@ relay(const char *channel, const struct notification *notification, const struct
 
 	cursor_came(notification->id);
 	if (notification->to.text == NULL)
+	{
 		roster_each(notification->chat, notification->id, collect_user, NULL);
+		roster_saw(notification->chat, notification->id);
+	}
 	while (notification_receiver(notification, &at, id, sizeof id))
 	{
 		user = hub_find(id);
@@ -314,7 +321,32 @@ start_reading(const struct notification *notification)
 	pool_submit(&read_call);
 }
 
-/* The first of the queue: relayed, or at least begun to be read back. */
+static void begin(struct notice *notice);
+
+static void
+on_checked(bool good)
+{
+	struct notice *notice = list_entry(queue.next, struct notice, node);
+	struct notification notification;
+
+	reading = false;
+	if (notification_read(notice->payload, strlen(notice->payload), &notification))
+		roster_saw(notification.chat, notification.id);
+	if (good)
+		begin(notice);
+	else
+	{
+		log_write(LEVEL_WARN, "members_not_checked", "chat_id=%" PRId64, notification.chat);
+		roster_each(notification.chat, 0, collect_user, NULL);
+		replay_collected();
+		walk.count = 0;
+		free_notice(&notice->node);
+		timer_set(&next_turn, 1, start_slice);
+	}
+	advance();
+}
+
+/* The first of the queue: relayed, or at least begun to be read back or looked into. */
 static void
 begin(struct notice *notice)
 {
@@ -328,6 +360,13 @@ begin(struct notice *notice)
 	else if (!notification_read(notice->payload, strlen(notice->payload), &notification))
 		log_write(LEVEL_WARN, "notification_malformed", "channel=%s %.200s",
 				  notice->channel ? notice->channel : "", notice->payload);
+	else if (notification.to.text == NULL && notification.id != 0 &&
+			 roster_gap(notification.chat, notification.id, notification.prev_id))
+	{
+		reading = true;
+		large_check(notification.chat, on_checked);
+		return;
+	}
 	else if (notification.partial)
 	{
 		start_reading(&notification);

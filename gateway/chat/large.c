@@ -16,21 +16,27 @@
  * 4. After a loss, or a flood, a user is forgotten and read again (hub.c), and only then his sessions' replays begin: what
  *	  changes after the reading arrives, and changes the roster before any event that it matters to.
  *
+ * 5. An event of a large chat may overtake another, which may be somebody's leaving (roster_gap). Before it is relayed,
+ *	  large_check asks who of those here is in the chat: whoever left did so before the event was, and is not named.
+ *
  * Which chats there are, who may hear them and when, says SQL alone.
  *
  * Called from: chat/hub, chat/channel, chat/feed. Calls: chat/roster, chat/hub (hub_known), chat/channel, pg/pool.
  */
 #include "chat/large.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "chat/channel.h"
 #include "chat/hub.h"
 #include "chat/roster.h"
+#include "codec/array.h"
 #include "pg/pool.h"
 
 #define READ_LIMIT  1000 /* users of one query */
@@ -42,11 +48,25 @@ static bool busy;              /* `call` is under way */
 static struct pg_call call;    /* for those in asked */
 static struct buf asked_ids;   /* its parameter */
 static const char *values[1];  /* the same */
-static const int text_only[1]; /* length and format of it */
+static const int text_only[2]; /* lengths and formats of parameters */
 static struct timer retry;     /* set after a failure */
 
+static struct
+{
+	struct pg_call call;   /* it */
+	struct buf ids;        /* its parameters */
+	char chat_id[24];      /* the */
+	const char *values[2]; /* same */
+	struct hash *users;    /* by id: struct hub_user, who is asked for; owned; NULL: no check is under way */
+	void (*done)(bool good); /* whom to tell */
+} check;
+
 static const struct pg_statement list_chats = {
-	"list_large_chats", "SELECT user_id, chat_id, joined_id FROM chat.list_large_chats($1::bigint[])", 1};
+	"list_large_chats",
+	"SELECT user_id, chat_id, joined_id, last_event_id FROM chat.list_large_chats($1::bigint[])", 1};
+static const struct pg_statement list_chat = {
+	"list_large_chat", "SELECT user_id FROM chat.list_large_chats($1::bigint[]) WHERE chat_id = $2::bigint",
+	2};
 
 static void
 retry_now(struct timer *timer)
@@ -86,7 +106,7 @@ on_chats(struct pg_call *from, enum pg_verdict verdict, const struct pg_result *
 		struct hub_user *user = hub_find(result_value(result, i, 0, NULL));
 
 		if (user != NULL && user->state == USER_ASKED)
-			roster_add(&user->chats, id_value(result, i, 1), id_value(result, i, 2));
+			roster_add(&user->chats, id_value(result, i, 1), id_value(result, i, 2), id_value(result, i, 3));
 	}
 	while ((node = list_shift(&asked)) != NULL)
 	{
@@ -158,9 +178,68 @@ large_change(struct hub_user *user, int64_t chat_id, int64_t event_id, bool leav
 	if (user->state == USER_ASKED)
 		large_read(user);
 	else if (user->state == USER_KNOWN && !leaves)
-		roster_add(&user->chats, chat_id, event_id);
+		roster_add(&user->chats, chat_id, event_id, event_id);
 	else if (user->state == USER_KNOWN && roster_has(&user->chats, chat_id, &since) && event_id > since)
 		roster_remove(&user->chats, chat_id);
+}
+
+static void
+add_to_check(struct roster_user *chats, void *arg)
+{
+	struct hub_user *user = list_entry(chats, struct hub_user, chats);
+
+	(void) arg;
+	array_add(&check.ids, user->id, strlen(user->id));
+	hash_put(check.users, user->id, user);
+}
+
+/* He may have gone meanwhile, or be another one who has come back. */
+static void
+take_out(const char *id)
+{
+	struct hub_user *user = hub_find(id);
+
+	if (user != NULL)
+		roster_remove(&user->chats, strtoll(check.chat_id, NULL, 10));
+}
+
+static void
+on_checked(struct pg_call *from, enum pg_verdict verdict, const struct pg_result *result)
+{
+	struct hash *users = check.users;
+	const char *id;
+	size_t at = 0;
+
+	(void) from;
+	for (int i = 0; verdict == PG_DONE && i < result_rows(result); i++)
+		hash_remove(users, result_value(result, i, 0, NULL));
+	while (verdict == PG_DONE && hash_next(users, &at, &id) != NULL)
+		take_out(id);
+	check.users = NULL;
+	hash_destroy(users);
+	check.done(verdict == PG_DONE);
+}
+
+void
+large_check(int64_t chat_id, void (*done)(bool good))
+{
+	check.users = hash_create();
+	check.done = done;
+	snprintf(check.chat_id, sizeof check.chat_id, "%lld", (long long) chat_id);
+	buf_clear(&check.ids);
+	array_begin(&check.ids);
+	roster_each(chat_id, 0, add_to_check, NULL);
+	array_end(&check.ids);
+	check.values[0] = buf_text(&check.ids);
+	check.values[1] = check.chat_id;
+	check.call = (struct pg_call){.statement = &list_chat,
+								  .values = check.values,
+								  .lengths = text_only,
+								  .formats = text_only,
+								  .lane = LANE_OWN,
+								  .repeatable = true,
+								  .done = on_checked};
+	pool_submit(&check.call);
 }
 
 void
@@ -176,5 +255,8 @@ large_close(void)
 {
 	timer_clear(&retry);
 	buf_free(&asked_ids);
+	buf_free(&check.ids);
+	if (check.users != NULL)
+		hash_destroy(check.users);
 	roster_close();
 }

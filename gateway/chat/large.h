@@ -16,6 +16,12 @@ extern void large_read(struct hub_user *user);   /* his channel is heard: find o
 extern void large_forget(struct hub_user *user); /* his channel is not heard any more */
 extern void large_go_on(void);                   /* all chat channels are heard */
 
+/*
+ * For feed: has who is not in the chat any more, by what the database knows now, taken out of it; then calls done, with false
+ * when that could not be found out. One at a time.
+ */
+extern void large_check(int64_t chat_id, void (*done)(bool good));
+
 /* For feed: this event tells that he comes into the chat, or leaves it. */
 extern void large_change(struct hub_user *user, int64_t chat_id, int64_t event_id, bool leaves);
 

@@ -9,6 +9,9 @@
  * says since which event he is in, for his place may be read from the database before the events that went before
  * it have arrived here: those are not for him. A chat without places goes.
  *
+ * A chat also knows its last event: up to that one nobody stands in it who has left. An event that names another one before
+ * itself has overtaken something, which may be somebody's leaving.
+ *
  * Called from: chat/large, chat/feed. Calls: base/.
  */
 #include "chat/roster.h"
@@ -23,6 +26,7 @@ struct chat
 {
 	struct list places; /* struct place, by in_chat */
 	int64_t id;         /* its name in chats */
+	int64_t seen;       /* its last event */
 };
 
 struct place
@@ -90,7 +94,7 @@ free_place(struct place *place)
 }
 
 static struct chat *
-chat_with_id(int64_t chat_id)
+chat_with_id(int64_t chat_id, int64_t seen)
 {
 	char key[24];
 	struct chat *chat;
@@ -101,6 +105,7 @@ chat_with_id(int64_t chat_id)
 	{
 		chat = mem_alloc(sizeof *chat);
 		chat->id = chat_id;
+		chat->seen = seen;
 		list_init(&chat->places);
 		hash_put(chats, key, chat);
 	}
@@ -108,14 +113,14 @@ chat_with_id(int64_t chat_id)
 }
 
 void
-roster_add(struct roster_user *user, int64_t chat_id, int64_t since)
+roster_add(struct roster_user *user, int64_t chat_id, int64_t since, int64_t seen)
 {
 	struct place *place;
 
 	if (find_place(user, chat_id) != NULL)
 		return;
 	place = mem_alloc(sizeof *place);
-	place->chat = chat_with_id(chat_id);
+	place->chat = chat_with_id(chat_id, seen);
 	place->user = user;
 	place->since = since;
 	list_append(&place->chat->places, &place->in_chat);
@@ -148,14 +153,37 @@ roster_has(const struct roster_user *user, int64_t chat_id, int64_t *since)
 	return place != NULL;
 }
 
+static struct chat *
+find_chat(int64_t chat_id)
+{
+	char key[24];
+
+	key_of(chat_id, key);
+	return hash_get(chats, key);
+}
+
+bool
+roster_gap(int64_t chat_id, int64_t event_id, int64_t prev_id)
+{
+	const struct chat *chat = find_chat(chat_id);
+
+	return chat != NULL && event_id > chat->seen && prev_id != chat->seen;
+}
+
+void
+roster_saw(int64_t chat_id, int64_t event_id)
+{
+	struct chat *chat = find_chat(chat_id);
+
+	if (chat != NULL && event_id > chat->seen)
+		chat->seen = event_id;
+}
+
 void
 roster_each(int64_t chat_id, int64_t event_id, roster_visit_fn visit, void *arg)
 {
-	char key[24];
-	const struct chat *chat;
+	const struct chat *chat = find_chat(chat_id);
 
-	key_of(chat_id, key);
-	chat = hash_get(chats, key);
 	if (chat == NULL)
 		return;
 	for (struct list *node = chat->places.next; node != &chat->places; node = node->next)

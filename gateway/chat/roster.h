@@ -20,11 +20,18 @@ extern void roster_open(void);
 extern void roster_close(void); /* when every user has been cleared */
 extern void roster_init(struct roster_user *user);
 
-/* Since which event he is in the chat. Again: stays as it was. */
-extern void roster_add(struct roster_user *user, int64_t chat_id, int64_t since);
+/*
+ * Since which event he is in the chat. Again: stays as it was. `seen`: the chat's last event when that was true, which counts
+ * when he is its first user here.
+ */
+extern void roster_add(struct roster_user *user, int64_t chat_id, int64_t since, int64_t seen);
 extern void roster_remove(struct roster_user *user, int64_t chat_id); /* harmless when he is not in it */
 extern void roster_clear(struct roster_user *user);                   /* out of all chats */
 extern bool roster_has(const struct roster_user *user, int64_t chat_id, int64_t *since);
+
+/* Whether something is missing between the chat's last event and this one; and that this is its last one now. */
+extern bool roster_gap(int64_t chat_id, int64_t event_id, int64_t prev_id);
+extern void roster_saw(int64_t chat_id, int64_t event_id);
 
 /* Everybody who was in the chat at this event already; 0: everybody. The visitor changes nothing here. */
 extern void roster_each(int64_t chat_id, int64_t event_id, roster_visit_fn visit, void *arg);

@@ -78,12 +78,12 @@ bool
 notification_read(const char *payload, size_t length, struct notification *notification)
 {
 	static const char *const outer_names[] = {"to", "chat", "event"};
-	static const char *const inner_names[] = {"type", "chat_id", "id", "partial", "large"};
+	static const char *const inner_names[] = {"type", "chat_id", "id", "prev_id", "partial", "large"};
 	struct slice outer[3];
-	struct slice inner[5];
+	struct slice inner[6];
 
 	if (!json_members(payload, length, outer_names, outer, 3) || outer[2].text == NULL ||
-		!json_members(outer[2].text, outer[2].length, inner_names, inner, 5))
+		!json_members(outer[2].text, outer[2].length, inner_names, inner, 6))
 		return false;
 	unquote(&inner[0]);
 	*notification = (struct notification){.to = outer[0],
@@ -92,8 +92,9 @@ notification_read(const char *payload, size_t length, struct notification *notif
 										  .type = inner[0],
 										  .chat_id = notification_number(&inner[1]),
 										  .id = notification_number(&inner[2]),
-										  .partial = slice_is(&inner[3], "true"),
-										  .grown = slice_is(&inner[4], "true")};
+										  .prev_id = notification_number(&inner[3]),
+										  .partial = slice_is(&inner[4], "true"),
+										  .grown = slice_is(&inner[5], "true")};
 	return notification->to.text != NULL || notification->chat != 0;
 }
 

@@ -18,6 +18,7 @@ struct notification
 	struct slice type;  /* of the event, without quotes */
 	int64_t chat_id;    /* of the event; 0: none */
 	int64_t id;         /* of the event; 0: it is not a durable one */
+	int64_t prev_id;    /* of the event before it in its chat; 0: none is told */
 	bool partial;       /* the event is to be read back by chat_id and id */
 	bool grown;         /* the chat has just become large */
 };

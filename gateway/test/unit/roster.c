@@ -51,7 +51,7 @@ change_something(void)
 			table[user][chat] = 0;
 			break;
 		default:
-			roster_add(&users[user], chat + 1, since);
+			roster_add(&users[user], chat + 1, since, 0);
 			if (table[user][chat] == 0)
 				table[user][chat] = since;
 	}
@@ -85,6 +85,18 @@ main(void)
 	for (int i = 0; i < CHATS; i++)
 		good = good && chat_agrees(i, 0);
 	ok(good, "cleared, nobody is left");
+
+	roster_add(&users[0], 1, 0, 10);
+	roster_add(&users[1], 1, 0, 30);
+	ok(!roster_gap(1, 11, 10) && roster_gap(1, 12, 11),
+	   "an event is missed when another one than the last was before it");
+	ok(!roster_gap(1, 10, 5), "what is not above the last event misses nothing");
+	roster_saw(1, 12);
+	roster_saw(1, 11);
+	ok(!roster_gap(1, 13, 12), "the last event is the greatest that was seen");
+	ok(!roster_gap(2, 13, 12), "a chat that nobody is in misses nothing");
+	roster_clear(&users[0]);
+	roster_clear(&users[1]);
 	roster_close();
 	return done();
 }
