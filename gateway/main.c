@@ -6,7 +6,8 @@
  * The parent reads the configuration, opens one listening socket per worker and supervises them (io/supervisor).
  * A worker puts its parts together in the order of the layers, runs the loop, and takes them apart in reverse:
  *
- *	  net/server	accepts, hands sockets to libwebsockets
+ *	  net/server	accepts
+ *	  net/http		requests that are no upgrade: net/route says whose
  *	  net/ws		frame complete
  *	  codec/rpc		request
  *	  chat/session	logged in (chat/login, chat/oidc), within limits
@@ -52,7 +53,7 @@ static const int exit_bad_config = 2; /* the usual code for bad usage */
 static void
 look_at_drain(struct timer *timer)
 {
-	if (session_count() == 0 || loop_now() >= drain_deadline)
+	if ((session_count() == 0 && server_is_quiet()) || loop_now() >= drain_deadline)
 		loop_stop();
 	else
 		timer_set(timer, DRAIN_CHECK, look_at_drain);

@@ -30,7 +30,7 @@ struct config
 	int answer_limit;      /* bytes of one answer */
 	int slow_timeout;      /* milliseconds a socket may take nothing of what is queued for it */
 	int group_limit;       /* calls per transaction */
-	int max_sockets;       /* per worker */
+	int max_sockets;       /* per worker; 0: what descriptors allow */
 	int call_timeout;      /* milliseconds, the server's statement_timeout */
 	int drain_timeout;     /* milliseconds between SIGTERM and the end */
 	int ping_interval;     /* milliseconds of silence before a ping */
@@ -44,6 +44,9 @@ struct config
 	char *oidc_ca_file;    /* PEM of whom to trust for it; empty: the system's */
 	int log_level;         /* enum log_level */
 	int log_format;        /* enum log_format */
+
+	/* Over HTTP, and whoever connects. */
+	int max_sockets_per_address; /* per worker and client address; 0: no limit */
 };
 
 /* Is the provider asked without TLS? */

@@ -16,7 +16,7 @@
  * 4. The pool answers: rows become JSON (render.c), failures become errors (fault.c).
  *
  * log_in is an ordinary method with one more step: when it succeeds its token is checked as for authenticate, so that
- * the socket is subscribed before the answer leaves (login.c).
+ * the socket is subscribed before the answer leaves (login.c). A visitor just gets the token.
  *
  * A running call whose session has gone ends unheard: it owns all that the pool reads.
  *
@@ -213,7 +213,9 @@ run_authenticate(struct call *call, struct session *session)
 	const char *stray = stray_parameter(call);
 	int64_t since;
 
-	if (stray != NULL)
+	if (session->visitor)
+		refuse(call, fault_needs_socket());
+	else if (stray != NULL)
 		refuse(call, fault_parameter(stray, "there is no such parameter"));
 	else if (!json_is_string(token))
 		refuse(call, fault_parameter("token", "a string"));
@@ -530,7 +532,7 @@ answer(struct call *call, struct session *session, const struct pg_result *resul
 	}
 	else if (!reply_has_room(call->reply, text.length))
 		call_fail(call, &large);
-	else if (is_log_in(call))
+	else if (is_log_in(call) && (session == NULL || !session->visitor))
 		continue_log_in(call, session, result, &text);
 	else
 		call_succeed(call, text.data, text.length);

@@ -111,6 +111,15 @@ fault_already_authenticated(void)
 }
 
 struct rpc_error
+fault_needs_socket(void)
+{
+	return (struct rpc_error){.code = 400,
+							  .message = "this is for WebSockets",
+							  .reason = "needs_socket",
+							  .hint = "over HTTP each request carries its token in Authorization"};
+}
+
+struct rpc_error
 fault_internal(void)
 {
 	return (struct rpc_error){.code = 500, .message = "internal error", .reason = "internal"};

@@ -22,6 +22,8 @@
  * A socket that is logged in may authenticate again as the same user (a refreshed or another login of theirs); as
  * another user it is refused, since calls and events of two people would mix.
  *
+ * A visitor (session.c) is admitted as soon as it is known who he is; nothing is pushed to him, so nothing is joined.
+ *
  * A login outlives its session while the database has its call; it then ends unheard.
  *
  * Called from: chat/call, chat/session, chat/hub. Calls: pg/pool, chat/hub, chat/channel, chat/replay, chat/oidc, chat/fault,
@@ -148,6 +150,8 @@ fail(struct login *login, const struct rpc_error *error)
 		session_finish(session, SESSION_BAD_TOKEN);
 	if (login->call != NULL)
 		call_fail(login->call, error);
+	else if (session != NULL && session->visitor)
+		session_refuse(session, error);
 	else if (session != NULL)
 		session_close(session,
 					  error->code == 503 || error->code == 500 ? SESSION_UNAVAILABLE : SESSION_BAD_TOKEN);
@@ -206,6 +210,19 @@ succeed(struct login *login, int64_t left, int64_t horizon)
 	else
 		session_advance(session);
 	replay_since(handle, login->since);
+	login_free(login);
+}
+
+static void
+admit(struct login *login)
+{
+	struct session *session = detach(login);
+
+	session->user_id = login->user_id;
+	session->login_id = login->login_id;
+	if (session->ops->admitted != NULL)
+		session->ops->admitted(session->socket);
+	session_advance(session);
 	login_free(login);
 }
 
@@ -318,7 +335,9 @@ join(struct login *login, struct session *session, const char *channel)
 {
 	struct rpc_error error = fault_already_authenticated();
 
-	if (session->user_id != 0 && session->user_id != login->user_id)
+	if (session->visitor)
+		admit(login);
+	else if (session->user_id != 0 && session->user_id != login->user_id)
 		fail(login, &error);
 	else if (session->user_id != 0 || hub_join(session, login->user_id, channel))
 		confirm(login);

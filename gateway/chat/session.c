@@ -17,10 +17,13 @@
  * 4. Whoever needs a session later keeps its handle, slot and generation: a late answer finds nothing rather than
  *	  the next session in the same slot.
  *
+ * A visitor is a session that serves one HTTP request: it is opened, given one frame, and ends when that is answered.
+ * Its calls go the same way as everybody's, but it stands in no list of its user's sessions and is told nothing.
+ *
  * A session is freed at the end of the turn in which its socket went, never inside a callback. A closed one sends
  * and receives nothing, but stays until its socket says that it is gone.
  *
- * Called from: net/ws. Calls: chat/call, chat/login, chat/hub, chat/replay, codec/json, io/.
+ * Called from: net/ws, net/rpc, net/files. Calls: chat/call, chat/login, chat/hub, chat/replay, codec/json, io/.
  */
 #include "chat/session.h"
 
@@ -67,6 +70,8 @@ static const struct ending endings[SESSION_END_COUNT] = {
 	[SESSION_TOO_BIG] = {1009, "too_big"},
 	[SESSION_NOT_TEXT] = {1003, "text_only"},
 	[SESSION_DRAINED] = {1001, "drained"},
+	[SESSION_SERVED] = {1000, "served"},
+	[SESSION_REFUSED] = {1000, "refused"},
 };
 
 static struct slot *slots;  /* owned; grows, for the process's life */
@@ -175,7 +180,8 @@ session_finish(struct session *session, enum session_end reason)
 		return;
 	session->ending = true;
 	session->end_reason = reason;
-	timer_set(&session->timer, limit, ending_is_late);
+	if (reason != SESSION_SERVED)
+		timer_set(&session->timer, limit, ending_is_late);
 	session_advance(session);
 }
 
@@ -226,8 +232,17 @@ login_is_late(struct timer *timer)
 		session_close(session, SESSION_AUTH_TIMEOUT);
 }
 
-struct session *
-session_open(const struct session_socket *ops, void *socket, const char *address, const char *bearer)
+void
+session_refuse(struct session *session, const struct rpc_error *error)
+{
+	if (session->closed)
+		return;
+	session->ops->refused(session->socket, error);
+	session_close(session, SESSION_REFUSED);
+}
+
+static struct session *
+create(const struct session_socket *ops, void *socket, const char *address)
 {
 	struct session *session = mem_alloc(sizeof *session);
 
@@ -239,8 +254,27 @@ session_open(const struct session_socket *ops, void *socket, const char *address
 	list_init(&session->doubt);
 	list_init(&session->replaying);
 	take_slot(session);
+	return session;
+}
+
+struct session *
+session_open(const struct session_socket *ops, void *socket, const char *address, const char *bearer)
+{
+	struct session *session = create(ops, socket, address);
+
 	timer_set(&session->timer, (uint64_t) config.auth_timeout, login_is_late);
 	session->give_up = loop_now() + LOGIN_TIMES * (uint64_t) config.auth_timeout;
+	if (bearer != NULL)
+		login_with_bearer(session, bearer);
+	return session;
+}
+
+struct session *
+session_visit(const struct session_socket *ops, void *socket, const char *address, const char *bearer)
+{
+	struct session *session = create(ops, socket, address);
+
+	session->visitor = true;
 	if (bearer != NULL)
 		login_with_bearer(session, bearer);
 	return session;
@@ -339,7 +373,7 @@ refuse_frame(struct session *session, int code, const char *reason, const char *
 	reply_error(reply, "null", &error);
 }
 
-static void
+static bool
 receive_batch(struct session *session, json_t *batch)
 {
 	size_t count = json_array_size(batch);
@@ -348,33 +382,39 @@ receive_batch(struct session *session, json_t *batch)
 	if (count == 0)
 	{
 		refuse_frame(session, RPC_INVALID_REQUEST, "invalid_request", "a batch has at least one request");
-		return;
+		return false;
 	}
 	if (count > (size_t) config.calls_in_flight)
 	{
 		refuse_frame(session, RPC_INVALID_REQUEST, "batch_too_long", "send fewer requests in one batch");
-		return;
+		return false;
 	}
 	reply = reply_create(session_handle(session), true, (int) count);
 	for (size_t i = 0; i < count; i++)
 		call_receive(session, reply, json_array_get(batch, i));
+	return true;
 }
 
-void
+bool
 session_receive(struct session *session, const char *text, size_t length)
 {
 	const char *why;
 	json_t *frame;
+	bool good = true;
 
 	if (session->closed)
-		return;
+		return true;
 	frame = json_read(text, length, &why);
 	if (frame == NULL)
+	{
 		refuse_frame(session, RPC_PARSE_ERROR, "parse_error", why);
+		good = false;
+	}
 	else if (json_is_array(frame))
-		receive_batch(session, frame);
+		good = receive_batch(session, frame);
 	else
 		call_receive(session, reply_create(session_handle(session), false, 1), frame);
 	json_decref(frame);
 	session_advance(session);
+	return good;
 }

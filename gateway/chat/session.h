@@ -29,16 +29,24 @@ enum session_end
 	SESSION_TOO_BIG,      /* sent more than frame_limit */
 	SESSION_NOT_TEXT,     /* sent a binary frame */
 	SESSION_DRAINED,      /* this worker ends */
+	SESSION_SERVED,       /* a visitor has got what he came for */
+	SESSION_REFUSED,      /* a visitor was told why not */
 	SESSION_END_COUNT
 };
 
-/* What a session asks of its socket. None of them calls back into the session. */
+struct rpc_error;
+
+/* What a session asks of its socket. None of them but admitted calls back into the session. */
 struct session_socket
 {
 	void (*send)(void *socket, struct message *message);       /* an answer; takes a reference of its own */
 	bool (*send_event)(void *socket, struct message *message); /* the same; false: too many wait already */
 	void (*close)(void *socket, int code, const char *reason);
 	void (*hold)(void *socket, bool hold); /* stop reading, or go on */
+
+	/* Of visitors only. */
+	void (*admitted)(void *socket); /* the token was good: who it is stands in the session; may be NULL */
+	void (*refused)(void *socket, const struct rpc_error *error); /* nothing is answered but this */
 };
 
 /* The fields are for chat/; net/ knows the pointer only. */
@@ -58,6 +66,7 @@ struct session
 	struct list replaying;            /* among replay's sessions */
 	struct list calls;                /* struct call, in order of arrival, until answered */
 	int call_count;                   /* of them */
+	bool visitor;                     /* serves one HTTP request: in nobody's list, hears of nothing */
 	bool login_pending;               /* a log_in or authenticate is under way: other calls wait */
 	uint64_t give_up;                 /* loop_now() from which no login is waited for */
 	int refused_tokens;               /* by authenticate */
@@ -82,8 +91,13 @@ struct session
 /* For net/. The address is copied; bearer is the token of the upgrade, or NULL. */
 extern struct session *session_open(const struct session_socket *ops, void *socket, const char *address,
 									const char *bearer);
-extern void session_receive(struct session *session, const char *text,
-							size_t length);                        /* a whole text frame */
+
+/* The same for one HTTP request; without a bearer it is nobody's. It ends by session_finish. */
+extern struct session *session_visit(const struct session_socket *ops, void *socket, const char *address,
+									 const char *bearer);
+
+/* A whole text frame. False: it was no request at all. */
+extern bool session_receive(struct session *session, const char *text, size_t length);
 extern void session_queued(struct session *session, size_t bytes); /* so much is queued now */
 extern void session_gone(struct session *session); /* the socket is no more; neither is the session, soon */
 
@@ -91,7 +105,8 @@ extern void session_gone(struct session *session); /* the socket is no more; nei
 extern void session_close(struct session *session, enum session_end reason);
 extern void session_finish(struct session *session,
 						   enum session_end reason); /* the same, after its answers */
-extern void session_drain(void);                     /* finish all of them */
+extern void session_refuse(struct session *session, const struct rpc_error *error); /* a visitor */
+extern void session_drain(void);                                                    /* finish all of them */
 extern unsigned session_count(void);
 extern void session_tables_free(void); /* at the very end */
 

@@ -1,336 +1,640 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * http.c
- *	  Plain HTTP beside the WebSocket: /healthz, /readyz, and the files of web_root at /.
+ *	  HTTP/1.1: connections, their requests, their answers; and WebSockets until their upgrade.
  *
- * 1. A request without a body that is GET or HEAD is served; everything else is refused and the connection closed,
- *	  so that no body is ever taken for the next request (chunked ones never arrive in this library, bad lengths hang).
- * 2. A file's name is made of components of harmless characters, none of which begins with a dot, beneath web_root. Its
- *	  tag is made of size and time; a client that has it gets 304.
- * 3. The answer is built whole, in memory, and leaves in pieces when the socket takes them.
+ *	  WAITING --head--> READING --body--> THINKING --answer--> ANSWERING --sent--> WAITING
+ *	     |   \__ no body: THINKING __/                              \__ last one: LINGERING --> closed
+ *	     \__ an upgrade to a WebSocket: handed to libwebsockets, unread
  *
- * Called from: net/server. Calls: chat/catalog, pg/ (readiness), libwebsockets.
+ * libwebsockets reads WebSockets well. Its HTTP side cannot take a body and hold it back, cannot write while it does
+ * not read, and takes bad lengths; so plain requests are served here.
+ *
+ * 1. The head is only looked at (MSG_PEEK) until it is whole. Is it an upgrade, the socket goes on to the library with
+ *	  every byte still to be read. Else it is read, and route.c says who takes the request.
+ * 2. The handler reads the body at its own pace: what it holds back waits in the kernel, and then with the client.
+ * 3. The answer is written from `body`, always from the end of a turn of the loop, never from within a handler. A
+ *	  stream asks its handler for more when all has left: so a transfer never has more than one piece in memory.
+ * 4. While a handler thinks nothing is read: a client that sends requests ahead waits for its answers. That a client
+ *	  has gone is found out when something is to be written to it.
+ * 5. Time runs only while the client has to do something: HEAD_LIMIT for a head, slow_timeout for something to move.
+ * 6. A connection that is not to be used again is shut, and what still comes is thrown away for a while, lest a reset
+ *	  overtake the answer.
+ *
+ * Bodies have a Content-Length: chunked ones are refused with 411. Keep-alive is HTTP/1.1's, unless somebody says
+ * close.
+ *
+ * Called from: net/server. Calls: net/route, net/upgrade, libuv.
  */
 #include "net/http.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libwebsockets.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "chat/catalog.h"
+#include "base/network.h"
+#include "base/stats.h"
+#include "chat/fault.h"
+#include "net/route.h"
 #include "net/server.h"
-#include "pg/listener.h"
-#include "pg/pool.h"
 
-#define FILE_LIMIT (8 << 20) /* bytes of a static file */
-#define PIECE      16384     /* bytes of one write */
-#define HEAD_SIZE  2048      /* bytes of status line and headers */
+#define HEAD_MOST    16384  /* bytes of request line and header lines */
+#define HEAD_LIMIT   4000   /* milliseconds for a head to arrive, once begun or the connection new */
+#define IDLE_LIMIT   15000  /* milliseconds between two requests */
+#define LINGER_LIMIT 2000   /* milliseconds that a shut connection is still emptied */
+#define SCRATCH      65536  /* bytes read at a time */
+#define BURST        262144 /* bytes written at a time, so that others come to their turn */
 
-/* An answer on its way. */
-struct http
+struct phrase
 {
 	int status;       /* HTTP's */
-	const char *type; /* content type, static */
-	char tag[48];     /* ETag with its quotes; empty: none */
-	struct buf body;  /* to be sent */
-	size_t sent;      /* bytes of body */
-	bool head;        /* headers only */
-	bool close;       /* the connection ends with it */
+	const char *text; /* behind it */
 };
 
-struct suffix
+static const struct phrase phrases[] = {
+	{200, "OK"},
+	{201, "Created"},
+	{202, "Accepted"},
+	{204, "No Content"},
+	{206, "Partial Content"},
+	{302, "Found"},
+	{304, "Not Modified"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{409, "Conflict"},
+	{411, "Length Required"},
+	{412, "Precondition Failed"},
+	{413, "Content Too Large"},
+	{415, "Unsupported Media Type"},
+	{416, "Range Not Satisfiable"},
+	{417, "Expectation Failed"},
+	{426, "Upgrade Required"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{500, "Internal Server Error"},
+	{503, "Service Unavailable"},
+};
+
+static struct list connections = {&connections, &connections}; /* struct http by node */
+static char scratch[SCRATCH];                                  /* what was read last */
+static struct head head;                                       /* of the request that begins */
+
+static void on_event(uv_poll_t *poll, int status, int events);
+static void push(struct task *task);
+
+static void
+watch(struct http *http, int events)
 {
-	const char *suffix; /* of the name */
-	const char *type;   /* content type */
-};
-
-static int root = -1; /* descriptor of web_root, for the worker's life; -1: none */
-
-static const struct suffix suffixes[] = {
-	{".html", "text/html; charset=utf-8"},
-	{".js", "text/javascript; charset=utf-8"},
-	{".mjs", "text/javascript; charset=utf-8"},
-	{".css", "text/css; charset=utf-8"},
-	{".json", "application/json"},
-	{".svg", "image/svg+xml"},
-	{".png", "image/png"},
-	{".jpg", "image/jpeg"},
-	{".webp", "image/webp"},
-	{".ico", "image/x-icon"},
-	{".woff2", "font/woff2"},
-	{".txt", "text/plain; charset=utf-8"},
-	{".webmanifest", "application/manifest+json"},
-	{".map", "application/json"},
-};
-
-static const char *const headers[][2] = {
-	{"x-content-type-options:", "nosniff"},
-	{"referrer-policy:", "no-referrer"},
-	{"cache-control:", "no-cache"},
-	{"content-security-policy:", "default-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
-								 "media-src 'self' blob:; object-src 'none'; "
-								 "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
-};
-
-void
-http_open(void)
-{
-	if (config.web_root[0] == '\0')
+	if (http->events == events || http->ended)
 		return;
-	root = open(config.web_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
-		log_write(LEVEL_WARN, "no_web_root", "%s: %s", config.web_root, strerror(errno));
-}
-
-void
-http_close(void)
-{
-	if (root >= 0)
-		close(root);
-	root = -1;
-}
-
-static const char *
-content_type(const char *name)
-{
-	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
-	{
-		size_t length = strlen(suffixes[i].suffix);
-
-		if (strlen(name) > length && strcmp(name + strlen(name) - length, suffixes[i].suffix) == 0)
-			return suffixes[i].type;
-	}
-	return "application/octet-stream";
-}
-
-/* A path of components made of A-Z a-z 0-9 . _ -, none of which begins with a dot. */
-static bool
-is_harmless(const char *path)
-{
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-
-	for (;;)
-	{
-		size_t length = strspn(path, letters);
-
-		if (length == 0 || path[0] == '.')
-			return false;
-		if (path[length] == '\0')
-			return true;
-		if (path[length] != '/')
-			return false;
-		path += length + 1;
-	}
+	http->events = events;
+	if (events == 0)
+		uv_poll_stop(&http->poll);
+	else
+		uv_poll_start(&http->poll, events, on_event);
 }
 
 static void
-set_text(struct http *http, int status, const char *text)
+drop_handler(struct http *http)
 {
-	http->status = status;
-	http->type = "text/plain; charset=utf-8";
-	buf_clear(&http->body);
-	buf_add_text(&http->body, text);
-	buf_add_char(&http->body, '\n');
+	const struct http_handler *handler = http->handler;
+
+	http->handler = NULL;
+	if (handler != NULL)
+		handler->gone(http);
+	http->owner = NULL;
 }
 
-/* Read a regular file into the body. */
-static bool
-read_file(struct http *http, int fd)
+static void
+on_poll_closed(uv_handle_t *handle)
 {
-	struct stat about;
-	ssize_t got;
+	struct http *http = list_entry(handle, struct http, poll);
 
-	if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size > FILE_LIMIT)
-		return false;
-	snprintf(http->tag, sizeof http->tag, "\"%llx-%llx\"", (unsigned long long) about.st_size,
-			 (unsigned long long) about.st_mtim.tv_sec * 1000000000u +
-				 (unsigned long long) about.st_mtim.tv_nsec);
-	while (http->body.length < (size_t) about.st_size)
+	buf_free(&http->fields);
+	buf_free(&http->body);
+	buf_free(&http->front);
+	mem_free(http);
+}
+
+/* The connection is no more; `keep`: but the socket is somebody else's from now on. */
+static void
+end(struct http *http, bool keep)
+{
+	if (http->ended)
+		return;
+	http->ended = true;
+	drop_handler(http);
+	timer_clear(&http->limit);
+	loop_forget(&http->push);
+	list_remove(&http->node);
+	uv_close((uv_handle_t *) &http->poll, on_poll_closed);
+	if (keep)
+		return;
+	server_release(http->direct);
+	close(http->fd);
+}
+
+void
+http_cut(struct http *http)
+{
+	end(http, false);
+}
+
+static void
+is_late(struct timer *timer)
+{
+	end(list_entry(timer, struct http, limit), false);
+}
+
+/* Wait for the next request. */
+static void
+wait_for_head(struct http *http)
+{
+	http->state = HTTP_WAITING;
+	timer_set(&http->limit, http->fresh ? HEAD_LIMIT : IDLE_LIMIT, is_late);
+	watch(http, UV_READABLE);
+}
+
+void
+http_open(int fd, int refusal, const char *direct)
+{
+	struct http *http = mem_alloc(sizeof *http);
+
+	http->fd = fd;
+	http->refusal = refusal;
+	http->fresh = true;
+	http->push.run = push;
+	snprintf(http->direct, sizeof http->direct, "%s", direct);
+	list_append(&connections, &http->node);
+	uv_poll_init(loop_uv(), &http->poll, fd);
+	wait_for_head(http);
+}
+
+void
+http_close_idle(void)
+{
+	struct list *node;
+	struct list *after;
+
+	list_each(node, after, &connections)
 	{
-		got = read(fd, buf_reserve(&http->body, PIECE), PIECE);
-		if (got <= 0)
+		struct http *http = list_entry(node, struct http, node);
+
+		if (http->state == HTTP_WAITING)
+			end(http, false);
+		http->close = true;
+	}
+}
+
+bool
+http_is_quiet(void)
+{
+	struct list *node;
+	struct list *after;
+
+	list_each(node, after, &connections)
+	{
+		if (list_entry(node, struct http, node)->state != HTTP_LINGERING)
 			return false;
-		http->body.length += (size_t) got;
 	}
 	return true;
 }
 
-static void
-serve_file(struct lws *wsi, struct http *http, const char *path)
+void
+http_close_all(void)
 {
-	char known[64];
-	const char *name = strcmp(path, "/") == 0 ? "index.html" : path + 1;
-	int fd = root >= 0 && is_harmless(name) ? openat(root, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-
-	http->status = HTTP_STATUS_OK;
-	http->type = content_type(name);
-	if (fd < 0 || !read_file(http, fd))
-		set_text(http, HTTP_STATUS_NOT_FOUND, "not found");
-	else if (lws_hdr_copy(wsi, known, sizeof known, WSI_TOKEN_HTTP_IF_NONE_MATCH) > 0 &&
-			 strcmp(known, http->tag) == 0)
-	{
-		http->status = HTTP_STATUS_NOT_MODIFIED;
-		buf_clear(&http->body);
-	}
-	if (fd >= 0)
-		close(fd);
-}
-
-static void
-serve_readiness(struct http *http)
-{
-	if (pool_is_ready() && listener_is_ready() && catalog_is_ready() && server_is_accepting())
-		set_text(http, HTTP_STATUS_OK, "ready");
-	else
-		set_text(http, HTTP_STATUS_SERVICE_UNAVAILABLE, "not ready");
-}
-
-/* The announced length of the body: 0 when there is none, -1 when it is no number (or several). */
-static long
-body_length(struct lws *wsi)
-{
-	char text[16];
-	int length = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
-
-	if (length == 0)
-		return 0;
-	if (lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_HTTP_CONTENT_LENGTH) <= 0 ||
-		strspn(text, "0123456789") != strlen(text))
-		return -1;
-	return strtol(text, NULL, 10);
-}
-
-/* Refuse what we do not serve. The connection ends, whatever body may follow. */
-static bool
-is_refused(struct lws *wsi, struct http *http, int method)
-{
-	bool reads = method == LWSHUMETH_GET || method == LWSHUMETH_HEAD;
-	long length = body_length(wsi);
-
-	http->close = true;
-	if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
-		set_text(http, HTTP_STATUS_LENGTH_REQUIRED, "no chunked requests");
-	else if (length < 0 || (reads && length > 0))
-		set_text(http, HTTP_STATUS_BAD_REQUEST, "a bad length, or a body where none belongs");
-	else if (!reads)
-		set_text(http, HTTP_STATUS_METHOD_NOT_ALLOWED, "GET or HEAD");
-	else
-		http->close = false;
-	return http->close;
-}
-
-static bool
-add_headers(struct lws *wsi, const struct http *http, unsigned char **at, unsigned char *end)
-{
-	bool bad = lws_add_http_header_status(wsi, (unsigned) http->status, at, end) != 0;
-
-	for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
-		bad = bad || lws_add_http_header_by_name(wsi, (const unsigned char *) headers[i][0],
-												 (const unsigned char *) headers[i][1],
-												 (int) strlen(headers[i][1]), at, end);
-	bad = bad ||
-		  lws_add_http_header_by_token(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, (const unsigned char *) http->type,
-									   (int) strlen(http->type), at, end);
-	if (http->tag[0] != '\0')
-		bad = bad || lws_add_http_header_by_token(wsi, WSI_TOKEN_HTTP_ETAG, (const unsigned char *) http->tag,
-												  (int) strlen(http->tag), at, end);
-	if (http->status == HTTP_STATUS_METHOD_NOT_ALLOWED)
-		bad = bad || lws_add_http_header_by_token(wsi, WSI_TOKEN_HTTP_ALLOW,
-												  (const unsigned char *) "GET, HEAD", 9, at, end);
-	if (http->close)
-		bad = bad || lws_add_http_header_by_token(wsi, WSI_TOKEN_CONNECTION, (const unsigned char *) "close",
-												  5, at, end);
-	return !bad && lws_add_http_header_content_length(wsi, http->body.length, at, end) == 0;
-}
-
-/* The whole answer has left. */
-static int
-finished(struct lws *wsi, struct peer *peer)
-{
-	bool close = peer->http->close;
-
-	http_closed(peer);
-	return close || lws_http_transaction_completed(wsi) ? -1 : 0;
-}
-
-/* Send the headers; the body follows when the socket is writeable. */
-static int
-begin_answer(struct lws *wsi, struct peer *peer)
-{
-	struct http *http = peer->http;
-	unsigned char buffer[LWS_PRE + HEAD_SIZE];
-	unsigned char *at = buffer + LWS_PRE;
-	unsigned char *end = buffer + sizeof buffer - 1;
-
-	if (!add_headers(wsi, http, &at, end) ||
-		lws_finalize_write_http_header(wsi, buffer + LWS_PRE, &at, end) != 0)
-		return -1;
-	if (http->head || http->body.length == 0)
-		return finished(wsi, peer);
-	lws_callback_on_writable(wsi);
-	return 0;
-}
-
-int
-http_request(struct lws *wsi, struct peer *peer)
-{
-	struct http *http = mem_alloc(sizeof *http);
-	char path[256];
-	char *uri;
-	int uri_length;
-	int method = lws_http_get_uri_and_method(wsi, &uri, &uri_length);
-
-	http_closed(peer);
-	peer->http = http;
-	http->head = method == LWSHUMETH_HEAD;
-	snprintf(path, sizeof path, "%.*s", uri_length > 0 ? uri_length : 0, uri_length > 0 ? uri : "");
-	if (is_refused(wsi, http, method))
-		return begin_answer(wsi, peer);
-	if (strcmp(path, "/healthz") == 0)
-		set_text(http, HTTP_STATUS_OK, "ok");
-	else if (strcmp(path, "/readyz") == 0)
-		serve_readiness(http);
-	else if (strcmp(path, "/ws") == 0)
-		set_text(http, 426, "this is a WebSocket");
-	else
-		serve_file(wsi, http, path);
-	return begin_answer(wsi, peer);
-}
-
-int
-http_writeable(struct lws *wsi, struct peer *peer)
-{
-	struct http *http = peer->http;
-	size_t left = http ? http->body.length - http->sent : 0;
-	size_t piece = left < PIECE ? left : PIECE;
-
-	if (http == NULL)
-		return 0;
-	if (lws_write(wsi, (unsigned char *) http->body.data + http->sent, piece,
-				  piece == left ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < (int) piece)
-		return -1;
-	http->sent += piece;
-	if (piece == left)
-		return finished(wsi, peer);
-	lws_callback_on_writable(wsi);
-	return 0;
+	while (!list_empty(&connections))
+		end(list_entry(connections.next, struct http, node), false);
 }
 
 void
-http_closed(struct peer *peer)
+http_field(struct http *http, const char *name, const char *format, ...)
 {
-	if (peer->http == NULL)
+	char value[4096];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(value, sizeof value, format, args);
+	va_end(args);
+	buf_format(&http->fields, "%s: %s\r\n", name, value);
+}
+
+char *
+http_bearer(const struct http *http)
+{
+	struct slice value;
+	char *token;
+
+	if (head_field(http->head, "authorization", &value) != 1 || value.length <= 7 ||
+		strncasecmp(value.text, "Bearer ", 7) != 0)
+		return NULL;
+	token = mem_alloc(value.length - 7 + 1);
+	memcpy(token, value.text + 7, value.length - 7);
+	return token;
+}
+
+static const char *
+phrase_of(int status)
+{
+	for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++)
+	{
+		if (phrases[i].status == status)
+			return phrases[i].text;
+	}
+	return "Status";
+}
+
+/* Put status line and header lines together; what is to be written is written at the end of the turn. */
+static void
+begin_answer(struct http *http, int status, int64_t length)
+{
+	if (http->unread > 0 || !server_is_accepting())
+		http->close = true;
+	http->state = HTTP_ANSWERING;
+	http->due = http->is_head || status == 204 || status == 304 ? 0 : length;
+	http->sent = http->front_sent = 0;
+	buf_clear(&http->front);
+	buf_format(&http->front, "HTTP/1.1 %d %s\r\nServer: chat-gateway\r\nX-Content-Type-Options: nosniff\r\n",
+			   status, phrase_of(status));
+	if (status != 204 && status != 304)
+		buf_format(&http->front, "Content-Length: %lld\r\n", (long long) length);
+	if (http->type != NULL && status != 204 && status != 304)
+		buf_format(&http->front, "Content-Type: %s\r\n", http->type);
+	if (http->close)
+		buf_add_text(&http->front, "Connection: close\r\n");
+	buf_add(&http->front, http->fields.data, http->fields.length);
+	buf_add_text(&http->front, "\r\n");
+	http_give(http);
+}
+
+void
+http_answer(struct http *http, int status)
+{
+	begin_answer(http, status, (int64_t) http->body.length);
+}
+
+void
+http_begin_stream(struct http *http, int status, int64_t length)
+{
+	buf_clear(&http->body);
+	begin_answer(http, status, length);
+}
+
+void
+http_give(struct http *http)
+{
+	http->sent = 0;
+	if (http->due == 0)
+		buf_clear(&http->body);
+	timer_set(&http->limit, (uint64_t) config.slow_timeout, is_late);
+	watch(http, 0);
+	loop_defer(&http->push);
+}
+
+void
+http_error(struct http *http, const struct rpc_error *error)
+{
+	int status = error->code >= 400 && error->code < 600 ? error->code : 400;
+
+	buf_clear(&http->fields);
+	buf_clear(&http->body);
+	route_common_fields(http);
+	rpc_write_error(&http->body, "null", error);
+	http->type = "application/json";
+	http_field(http, "Cache-Control", "no-store");
+	if (status == 401)
+		http_field(http, "WWW-Authenticate", "Bearer");
+	if (error->retry_after > 0)
+		http_field(http, "Retry-After", "%lld", (error->retry_after + 999) / 1000);
+	http_answer(http, status);
+}
+
+void
+http_refuse(struct http *http, int status, const char *reason, const char *message)
+{
+	struct rpc_error error = {.code = status, .reason = reason, .message = message};
+
+	if (status == 503 || status == 429)
+		error.retry_after = 1000;
+	http_error(http, &error);
+}
+
+/* Whether the request wants to go on as a WebSocket, and may. An upgrade to anything else is ignored, as it may be. */
+static bool
+wants_upgrade(void)
+{
+	return head_is(&head.method, "GET") && head_has_token(&head, "upgrade", "websocket") &&
+		   head_has_token(&head, "connection", "upgrade");
+}
+
+static void
+read_address(struct http *http)
+{
+	struct buf forwarded = {0};
+
+	if (config.trusted_proxies[0] != '\0')
+		head_join(&head, "x-forwarded-for", &forwarded);
+	network_client(config.trusted_proxies, http->direct, buf_text(&forwarded), http->address,
+				   sizeof http->address);
+	buf_free(&forwarded);
+}
+
+/* What no handler should ever see; true: it was refused. */
+static bool
+is_malformed(struct http *http)
+{
+	struct slice value;
+	int hosts = head_field(&head, "host", &value);
+
+	http->close = http->close || head_has_token(&head, "connection", "close") ||
+				  (head.minor == 0 && !head_has_token(&head, "connection", "keep-alive"));
+	http->length = head_length(&head);
+	http->unread = http->length > 0 ? http->length : 0;
+	if (head_field(&head, "transfer-encoding", &value) > 0)
+	{
+		http->close = true;
+		http_refuse(http, 411, "length_required", "a body comes with a Content-Length, not in chunks");
+	}
+	else if (http->length < 0 || hosts > 1 || (hosts == 0 && head.minor == 1))
+	{
+		http->close = true;
+		http_refuse(http, 400, "bad_request", "a bad Content-Length or Host");
+	}
+	else if (head_field(&head, "expect", &value) > 0 && !head_has_token(&head, "expect", "100-continue"))
+		http_refuse(http, 417, "bad_expectation", "nothing but 100-continue is expected of a server");
+	else
+		return false;
+	return true;
+}
+
+/* The head is whole, and read: the request begins. */
+static void
+begin(struct http *http)
+{
+	struct slice value;
+
+	http->head = &head;
+	http->state = HTTP_THINKING;
+	http->is_head = head_is(&head.method, "HEAD");
+	http->expects = head.minor == 1 && head_field(&head, "expect", &value) > 0;
+	http->held = true;
+	http->fresh = false;
+	timer_clear(&http->limit);
+	watch(http, 0);
+	read_address(http);
+	route_common_fields(http);
+	if (!is_malformed(http))
+		route(http);
+	http->head = NULL;
+}
+
+/* The socket is a WebSocket from now on; its request is still to be read. */
+static void
+hand_over(struct http *http)
+{
+	int fd = http->fd;
+	char direct[sizeof http->direct];
+
+	memcpy(direct, http->direct, sizeof direct);
+	end(http, true);
+	server_adopt(fd, direct);
+}
+
+static void
+on_head(struct http *http, size_t size)
+{
+	int low = 1;
+	bool good = head_read(scratch, size, &head);
+
+	setsockopt(http->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low);
+	if (good && wants_upgrade())
+	{
+		http->head = &head;
+		read_address(http);
+		if (!route_refuses_upgrade(http))
+		{
+			hand_over(http);
+			return;
+		}
+		http->head = NULL;
+	}
+	else if (good && recv(http->fd, scratch, size, 0) == (ssize_t) size)
+		begin(http);
+	else
+	{
+		http->close = true;
+		http_refuse(http, 400, "bad_request", "this is no HTTP/1.1");
+	}
+}
+
+/* See whether the head is whole. Else sleep until there is more of it than now. */
+static void
+look_at_head(struct http *http)
+{
+	ssize_t got = recv(http->fd, scratch, HEAD_MOST, MSG_PEEK);
+	size_t size = got > 0 ? head_size(scratch, (size_t) got) : 0;
+	int low = (int) got + 1;
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	buf_free(&peer->http->body);
-	mem_free(peer->http);
-	peer->http = NULL;
+	if (got <= 0)
+		end(http, false);
+	else if (size > 0)
+		on_head(http, size);
+	else if (got == HEAD_MOST)
+	{
+		http->close = true;
+		http_refuse(http, 431, "headers_too_large", "request line and headers have at most 16 kB");
+	}
+	else
+	{
+		if (!http->fresh && !http->begun)
+			timer_set(&http->limit, HEAD_LIMIT, is_late);
+		http->begun = true;
+		setsockopt(http->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low);
+	}
+}
+
+static void
+read_body(struct http *http)
+{
+	size_t most = http->unread < SCRATCH ? (size_t) http->unread : SCRATCH;
+	ssize_t got = recv(http->fd, scratch, most, 0);
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got <= 0)
+	{
+		end(http, false);
+		return;
+	}
+	http->unread -= got;
+	if (http->patient)
+		timer_set(&http->limit, (uint64_t) config.slow_timeout, is_late);
+	if (http->unread == 0)
+	{
+		http->state = HTTP_THINKING;
+		timer_clear(&http->limit);
+		watch(http, 0);
+	}
+	http->handler->received(http, scratch, (size_t) got);
+	if (http->state == HTTP_THINKING && http->unread == 0 && http->handler != NULL)
+		http->handler->complete(http);
+}
+
+/* Throw away what still comes. */
+static void
+empty(struct http *http)
+{
+	ssize_t got = recv(http->fd, scratch, SCRATCH, 0);
+
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+		end(http, false);
+}
+
+static void
+on_event(uv_poll_t *poll, int status, int events)
+{
+	struct http *http = list_entry(poll, struct http, poll);
+
+	(void) events;
+	if (status < 0)
+		end(http, false);
+	else if (http->state == HTTP_WAITING)
+		look_at_head(http);
+	else if (http->state == HTTP_READING)
+		read_body(http);
+	else if (http->state == HTTP_ANSWERING)
+		push(&http->push);
+	else if (http->state == HTTP_LINGERING)
+		empty(http);
+}
+
+void
+http_take(struct http *http, const struct http_handler *handler, void *owner)
+{
+	http->handler = handler;
+	http->owner = owner;
+}
+
+static void
+say_continue(struct http *http)
+{
+	static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	http->expects = false;
+	if (send(http->fd, line, sizeof line - 1, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t) sizeof line - 1)
+		http->close = true;
+}
+
+void
+http_read(struct http *http, bool patient)
+{
+	if (http->unread == 0)
+		return;
+	if (http->expects)
+		say_continue(http);
+	http->state = HTTP_READING;
+	http->patient = patient;
+	timer_set(&http->limit, (uint64_t) config.slow_timeout, is_late);
+	watch(http, UV_READABLE);
+}
+
+void
+http_hold(struct http *http)
+{
+	if (http->state != HTTP_READING)
+		return;
+	http->state = HTTP_THINKING;
+	timer_clear(&http->limit);
+	watch(http, 0);
+}
+
+/* The answer has left. */
+static void
+finish(struct http *http)
+{
+	drop_handler(http);
+	buf_clear(&http->fields);
+	buf_free(&http->body);
+	http->type = http->allowed = NULL;
+	http->is_head = http->begun = false;
+	if (!http->close)
+	{
+		wait_for_head(http);
+		return;
+	}
+	http->state = HTTP_LINGERING;
+	shutdown(http->fd, SHUT_WR);
+	timer_set(&http->limit, LINGER_LIMIT, is_late);
+	watch(http, UV_READABLE);
+}
+
+/* Write of this as much as goes; false: the socket is broken. */
+static bool
+write_some(struct http *http, const char *data, size_t length, size_t *done, bool more)
+{
+	ssize_t sent =
+		send(http->fd, data + *done, length - *done, MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+
+	if (sent < 0)
+		return errno == EAGAIN || errno == EINTR;
+	*done += (size_t) sent;
+	if (sent > 0)
+		timer_set(&http->limit, (uint64_t) config.slow_timeout, is_late);
+	return true;
+}
+
+static size_t
+body_left(const struct http *http)
+{
+	size_t left = http->body.length - http->sent;
+
+	return (int64_t) left < http->due ? left : (size_t) http->due;
+}
+
+static bool
+write_answer(struct http *http)
+{
+	size_t before = http->sent;
+	size_t left = body_left(http);
+
+	if (http->front_sent < http->front.length)
+		return write_some(http, http->front.data, http->front.length, &http->front_sent, left > 0);
+	if (!write_some(http, http->body.data, http->sent + (left < BURST ? left : BURST), &http->sent, false))
+		return false;
+	http->due -= (int64_t) (http->sent - before);
+	return true;
+}
+
+static void
+push(struct task *task)
+{
+	struct http *http = list_entry(task, struct http, push);
+	bool good = write_answer(http);
+
+	if (good && http->front_sent == http->front.length && body_left(http) > 0)
+		good = write_answer(http);
+	if (!good)
+		end(http, false);
+	else if (http->front_sent < http->front.length || body_left(http) > 0)
+		watch(http, UV_WRITABLE);
+	else if (http->due == 0)
+		finish(http);
+	else
+	{
+		timer_clear(&http->limit);
+		watch(http, 0);
+		http->handler->drained(http);
+	}
 }

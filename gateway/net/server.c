@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * server.c
- *	  The worker's side of the network: accepts sockets and hands them to libwebsockets, a guest on our loop.
+ *	  The worker's side of the network: accepts sockets, and hands WebSockets to libwebsockets, a guest on our loop.
  *
- * 1. The parent's listening socket is watched by the loop. Each wakeup accepts at most ACCEPT_BURST, sets what the
- *	  library would set only on sockets of its own, and adopts them into the one vhost.
- * 2. The library's callbacks are passed on, one call an arm: http.c before the upgrade, ws.c from it on. CLOSED may
- *	  come without ESTABLISHED: for upgrades that were refused.
- * 3. Out of descriptors: a spare one is given up, the client is accepted with it and sent away, the spare is opened
+ * 1. The parent's listening socket is watched by the loop. Each wakeup accepts at most ACCEPT_BURST and gives them to
+ *	  http.c. What asks for an upgrade to a WebSocket comes back, still unread, and is adopted into the one vhost.
+ * 2. The library's callbacks are passed on to ws.c, one call an arm. CLOSED may come without ESTABLISHED: for upgrades
+ *	  that were refused.
+ * 3. Sockets are counted, in all and by address; those beyond max_sockets and max_sockets_per_address are told so
+ *	  (503, 429), and only beyond REFUSALS of them cut without a word. A trusted proxy's are not counted by address.
+ * 4. Out of descriptors: a spare one is given up, the client is accepted with it and sent away, the spare is opened
  *	  again. So the listening socket never keeps the loop awake over a client that it cannot take.
  *
- * Compression, HTTP/2 and every Upgrade but websocket are off: see the options and ws_confirm. One protocol serves
+ * Compression and HTTP/2 are off: see the options, ws_confirm and http.c. One protocol serves
  * chat.v1 and clients that ask for none; a client that asks only for others is refused by the library.
  *
- * Called from: main.c. Calls: net/ws, net/http, libwebsockets, libuv.
+ * Called from: main.c, net/http. Calls: net/ws, net/http, net/page, libwebsockets, libuv.
  */
 #include "net/server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libwebsockets.h>
@@ -29,23 +32,29 @@
 #include <uv.h>
 
 #include "base/config.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/network.h"
 #include "base/stats.h"
 #include "io/loop.h"
 #include "io/timer.h"
 #include "net/http.h"
+#include "net/page.h"
 #include "net/ws.h"
 
-#define ACCEPT_BURST    64    /* sockets accepted per wakeup */
-#define RX_BUFFER       2048  /* bytes per socket; a longer frame comes in pieces */
-#define HEADER_LIMIT    16384 /* bytes of request line and headers together */
-#define HEADER_TIMEOUT  4     /* seconds for the headers to arrive */
-#define HANDSHAKES      256   /* sockets with headers being read at a time */
-#define SEND_GRACE      5000  /* milliseconds beyond slow_timeout that unacknowledged data may wait */
-#define SPARE_FDS       1000  /* descriptors beyond one per socket */
-#define ACCEPT_PAUSE    100   /* milliseconds without accepting when not even the spare descriptor is left */
-#define SPARE_LOG_PAUSE 1000  /* milliseconds between lines about clients refused for want of descriptors */
+#define ACCEPT_BURST   64    /* sockets accepted per wakeup */
+#define RX_BUFFER      2048  /* bytes per socket; a longer frame comes in pieces */
+#define HEADER_LIMIT   16384 /* bytes of request line and headers together */
+#define HEADER_TIMEOUT 4     /* seconds for the headers to arrive */
+#define HANDSHAKES     256   /* sockets with headers being read at a time */
+#define SEND_GRACE     5000  /* milliseconds beyond slow_timeout that unacknowledged data may wait */
+#define SPARE_FDS      1000  /* descriptors beyond one per socket */
+#define SOCKETS_MOST                                                                                         \
+	100000 /* sockets, unless max_sockets says more: the library's tables are made for them */
+#define REFUSALS        100  /* sockets beyond the limit that are told so */
+#define ACCEPT_PAUSE    100  /* milliseconds without accepting when not even the spare descriptor is left */
+#define SPARE_LOG_PAUSE 1000 /* milliseconds between lines about clients refused for want of descriptors */
 
 static struct lws_context *context; /* from server_open to server_close */
 static struct lws_vhost *vhost;     /* its only one */
@@ -54,7 +63,38 @@ static int listener_fd = -1;        /* the parent's, ours to read; -1: not accep
 static int spare_fd = -1;           /* given up to refuse a client when descriptors run out */
 static struct timer accept_timer;   /* set while accepting pauses */
 static uint64_t spare_logged;       /* loop_now() of the last line about that */
-static int socket_count;            /* sockets adopted and not yet gone */
+static int socket_count;            /* sockets accepted and not yet gone */
+static int socket_limit;            /* as many may be had: max_sockets, or what descriptors allow */
+static struct hash *addresses;      /* how many of them (as the pointer) come from where; owned */
+static char *adopting; /* where the socket comes from that the library is making its own; owned */
+
+void
+server_release(const char *direct)
+{
+	uintptr_t count = (uintptr_t) hash_get(addresses, direct);
+
+	socket_count--;
+	if (count > 1)
+		hash_put(addresses, direct, (void *) (count - 1));
+	else if (count == 1)
+		hash_remove(addresses, direct);
+}
+
+/* Where the socket came from lies in the library's socket, or in adopting while that is being made. */
+static void
+forget_socket(struct lws *wsi)
+{
+	char *direct = lws_get_opaque_user_data(wsi);
+
+	if (direct == NULL)
+	{
+		direct = adopting;
+		adopting = NULL;
+	}
+	if (direct != NULL)
+		server_release(direct);
+	mem_free(direct);
+}
 
 static int
 callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t length)
@@ -79,16 +119,9 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in
 			ws_closed(peer);
 			return 0;
 		case LWS_CALLBACK_HTTP:
-			return http_request(wsi, peer);
-		case LWS_CALLBACK_HTTP_WRITEABLE:
-			return http_writeable(wsi, peer);
-		case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
-		case LWS_CALLBACK_CLOSED_HTTP:
-			if (peer != NULL)
-				http_closed(peer);
-			return 0;
+			return -1; /* no upgrade after all */
 		case LWS_CALLBACK_WSI_DESTROY:
-			socket_count--;
+			forget_socket(wsi);
 			return 0;
 		default:
 			return 0;
@@ -116,15 +149,24 @@ set_options(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
 }
 
-static void
-take(int fd)
+void
+server_adopt(int fd, const char *direct)
 {
-	stats_add(STAT_SOCKETS_ACCEPTED, 1);
-	set_options(fd);
-	socket_count++;
-	if (lws_adopt_descriptor_vhost(vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
-								   (lws_sock_file_fd_type){.sockfd = fd}, NULL, NULL) == NULL)
+	struct lws *wsi;
+
+	adopting = mem_copy(direct);
+	wsi = lws_adopt_descriptor_vhost(vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
+									 (lws_sock_file_fd_type){.sockfd = fd}, NULL, NULL);
+	if (wsi != NULL)
+		lws_set_opaque_user_data(wsi, adopting);
+	else
+	{
 		stats_add(STAT_SOCKETS_REFUSED, 1); /* the library has closed it */
+		if (adopting != NULL)
+			server_release(adopting);
+		mem_free(adopting);
+	}
+	adopting = NULL;
 }
 
 static void
@@ -132,6 +174,56 @@ refuse(int fd)
 {
 	stats_add(STAT_SOCKETS_REFUSED, 1);
 	close(fd);
+}
+
+/* Count one more from this address; the HTTP status it is to be refused with, or 0. */
+static int
+count_socket(const char *direct)
+{
+	uintptr_t count = (uintptr_t) hash_get(addresses, direct);
+
+	if (config.max_sockets_per_address > 0 && !network_list_has(config.trusted_proxies, direct))
+	{
+		hash_put(addresses, direct, (void *) (count + 1));
+		if (count >= (uintptr_t) config.max_sockets_per_address)
+			return 429;
+	}
+	return socket_count > socket_limit ? 503 : 0;
+}
+
+static void
+address_text(const struct sockaddr_storage *address, char *out, size_t size)
+{
+	const struct sockaddr_in *four = (const void *) address;
+	const struct sockaddr_in6 *six = (const void *) address;
+	bool mapped = address->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr);
+
+	out[0] = '\0';
+	if (address->ss_family == AF_INET)
+		inet_ntop(AF_INET, &four->sin_addr, out, (socklen_t) size);
+	else if (mapped)
+		inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], out, (socklen_t) size);
+	else if (address->ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &six->sin6_addr, out, (socklen_t) size);
+}
+
+static void
+take(int fd, const struct sockaddr_storage *address)
+{
+	char direct[64];
+	int refusal;
+
+	if (socket_count >= socket_limit + REFUSALS)
+	{
+		refuse(fd);
+		return;
+	}
+	address_text(address, direct, sizeof direct);
+	socket_count++;
+	refusal = count_socket(direct);
+	stats_add(refusal ? STAT_SOCKETS_REFUSED : STAT_SOCKETS_ACCEPTED, 1);
+	set_options(fd);
+	http_open(fd, refusal, direct);
 }
 
 static void on_acceptable(uv_poll_t *handle, int status, int events);
@@ -181,12 +273,12 @@ accept_some(int limit)
 {
 	while (limit-- > 0)
 	{
-		int fd = accept4(listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct sockaddr_storage address = {0};
+		socklen_t size = sizeof address;
+		int fd = accept4(listener_fd, (struct sockaddr *) &address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd >= 0 && socket_count < config.max_sockets)
-			take(fd);
-		else if (fd >= 0)
-			refuse(fd);
+		if (fd >= 0)
+			take(fd, &address);
 		else if (errno == EMFILE || errno == ENFILE)
 		{
 			refuse_with_spare();
@@ -207,16 +299,24 @@ on_acceptable(uv_poll_t *handle, int status, int events)
 		accept_some(ACCEPT_BURST);
 }
 
+/* As many descriptors as we may have; and from them, how many sockets. */
 static void
 raise_descriptor_limit(void)
 {
-	struct rlimit limit;
-	rlim_t wanted = (rlim_t) config.max_sockets + SPARE_FDS;
+	struct rlimit limit = {0};
+	rlim_t most;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-		return;
-	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	most = limit.rlim_cur > 2 * SPARE_FDS ? limit.rlim_cur - SPARE_FDS : limit.rlim_cur / 2;
+	socket_limit = most < SOCKETS_MOST ? (int) most : SOCKETS_MOST;
+	if (config.max_sockets > socket_limit)
+		log_write(LEVEL_WARN, "few_descriptors", "max_sockets=%d, but descriptors allow for %d only",
+				  config.max_sockets, socket_limit);
+	else if (config.max_sockets > 0)
+		socket_limit = config.max_sockets;
 }
 
 static bool
@@ -235,7 +335,7 @@ create_context(void)
 		.max_http_header_data = HEADER_LIMIT,
 		.max_http_header_pool = HANDSHAKES,
 		.pt_serv_buf_size = HEADER_LIMIT,
-		.fd_limit_per_thread = (unsigned) config.max_sockets + SPARE_FDS,
+		.fd_limit_per_thread = (unsigned) (socket_limit + REFUSALS + SPARE_FDS),
 		.timeout_secs = HEADER_TIMEOUT,
 		.timeout_secs_ah_idle = HEADER_TIMEOUT,
 		.keepalive_timeout = 10,
@@ -260,7 +360,8 @@ bool
 server_open(int listener)
 {
 	raise_descriptor_limit();
-	http_open();
+	addresses = hash_create();
+	page_open();
 	if (!create_context())
 	{
 		log_write(LEVEL_ERROR, "no_server",
@@ -275,6 +376,12 @@ server_open(int listener)
 }
 
 bool
+server_is_quiet(void)
+{
+	return http_is_quiet();
+}
+
+bool
 server_is_accepting(void)
 {
 	return listener_fd >= 0;
@@ -285,22 +392,25 @@ server_stop_accepting(void)
 {
 	if (listener_fd < 0)
 		return;
-	accept_some(config.max_sockets);
+	accept_some(socket_limit);
 	uv_poll_stop(&accepter);
 	uv_close((uv_handle_t *) &accepter, NULL);
 	timer_clear(&accept_timer);
 	close(listener_fd);
 	listener_fd = -1;
+	http_close_idle();
 }
 
 void
 server_close(void)
 {
 	server_stop_accepting();
+	http_close_all();
 	lws_context_destroy(context);
 	loop_run_out();
 	lws_context_destroy(context);
 	context = NULL;
-	http_close();
+	page_close();
+	hash_destroy(addresses);
 	close(spare_fd);
 }

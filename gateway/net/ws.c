@@ -360,7 +360,8 @@ forget_headers(struct peer *peer)
 int
 ws_established(struct lws *wsi, struct peer *peer)
 {
-	static const struct session_socket ops = {ws_send, ws_send_event, ws_close, ws_hold};
+	static const struct session_socket ops = {
+		.send = ws_send, .send_event = ws_send_event, .close = ws_close, .hold = ws_hold};
 	struct ws *ws = mem_alloc(sizeof *ws);
 	char direct[64];
 	char address[64];

@@ -11,10 +11,9 @@ struct ws;
 /* What libwebsockets keeps for a socket; zeroed when it begins. */
 struct peer
 {
-	struct ws *ws;     /* once it is a WebSocket; owned */
-	struct http *http; /* while an HTTP answer is under way; owned */
-	char *forwarded;   /* X-Forwarded-For of the upgrade, if it is to be believed, until the same; owned */
-	char *bearer;      /* the token of the upgrade, until it is a WebSocket; owned */
+	struct ws *ws;   /* once it is a WebSocket; owned */
+	char *forwarded; /* X-Forwarded-For of the upgrade, if it is to be believed, until the same; owned */
+	char *bearer;    /* the token of the upgrade, until it is a WebSocket; owned */
 };
 
 extern int ws_confirm(struct lws *wsi, const char *protocol); /* is the upgrade for us? */

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * page.c
+ *	  Static files of web_root at /, /healthz and /readyz.
+ *
+ * A file's name is made of components of harmless characters, none of which begins with a dot, beneath web_root. Its
+ * tag is made of size and time; a client that has it gets 304.
+ *
+ * Called from: net/route. Calls: chat/catalog, pg/ (readiness).
+ */
+#include "net/page.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/config.h"
+#include "base/log.h"
+#include "chat/catalog.h"
+#include "net/server.h"
+#include "pg/listener.h"
+#include "pg/pool.h"
+
+#define FILE_LIMIT (8 << 20) /* bytes of a static file */
+#define PIECE      16384     /* bytes read at a time */
+
+struct suffix
+{
+	const char *suffix; /* of the name */
+	const char *type;   /* content type */
+};
+
+static int root = -1; /* descriptor of web_root, for the worker's life; -1: none */
+
+static const struct suffix suffixes[] = {
+	{".html", "text/html; charset=utf-8"},
+	{".js", "text/javascript; charset=utf-8"},
+	{".mjs", "text/javascript; charset=utf-8"},
+	{".css", "text/css; charset=utf-8"},
+	{".json", "application/json"},
+	{".svg", "image/svg+xml"},
+	{".png", "image/png"},
+	{".jpg", "image/jpeg"},
+	{".webp", "image/webp"},
+	{".ico", "image/x-icon"},
+	{".woff2", "font/woff2"},
+	{".txt", "text/plain; charset=utf-8"},
+	{".webmanifest", "application/manifest+json"},
+	{".map", "application/json"},
+};
+
+static const char policy[] = "default-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
+							 "media-src 'self' blob:; object-src 'none'; "
+							 "base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+void
+page_open(void)
+{
+	if (config.web_root[0] == '\0')
+		return;
+	root = open(config.web_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		log_write(LEVEL_WARN, "no_web_root", "%s: %s", config.web_root, strerror(errno));
+}
+
+void
+page_close(void)
+{
+	if (root >= 0)
+		close(root);
+	root = -1;
+}
+
+static const char *
+content_type(const char *name)
+{
+	for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
+	{
+		size_t length = strlen(suffixes[i].suffix);
+
+		if (strlen(name) > length && strcmp(name + strlen(name) - length, suffixes[i].suffix) == 0)
+			return suffixes[i].type;
+	}
+	return "application/octet-stream";
+}
+
+/* A path of components made of A-Z a-z 0-9 . _ -, none of which begins with a dot. */
+static bool
+is_harmless(const char *path)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+
+	for (;;)
+	{
+		size_t length = strspn(path, letters);
+
+		if (length == 0 || path[0] == '.')
+			return false;
+		if (path[length] == '\0')
+			return true;
+		if (path[length] != '/')
+			return false;
+		path += length + 1;
+	}
+}
+
+static void
+answer_text(struct http *http, int status, const char *text)
+{
+	http->type = "text/plain; charset=utf-8";
+	http_field(http, "Cache-Control", "no-store");
+	buf_clear(&http->body);
+	buf_add_text(&http->body, text);
+	buf_add_char(&http->body, '\n');
+	http_answer(http, status);
+}
+
+/* Read a regular file into the body; its tag, with quotes. */
+static bool
+read_file(struct http *http, int fd, char *tag, size_t size)
+{
+	struct stat about;
+	ssize_t got;
+
+	if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size > FILE_LIMIT)
+		return false;
+	snprintf(tag, size, "\"%llx-%llx\"", (unsigned long long) about.st_size,
+			 (unsigned long long) about.st_mtim.tv_sec * 1000000000u +
+				 (unsigned long long) about.st_mtim.tv_nsec);
+	while (http->body.length < (size_t) about.st_size)
+	{
+		got = read(fd, buf_reserve(&http->body, PIECE), PIECE);
+		if (got <= 0)
+			return false;
+		http->body.length += (size_t) got;
+	}
+	return true;
+}
+
+void
+page_file(struct http *http)
+{
+	char path[256];
+	char tag[48];
+	struct slice known;
+	const struct slice *asked = &http->head->path;
+	bool harmless;
+	int fd;
+
+	snprintf(path, sizeof path, "%.*s", (int) (asked->length < 255 ? asked->length : 255) - 1,
+			 asked->text + 1);
+	if (path[0] == '\0')
+		strcpy(path, "index.html");
+	harmless = root >= 0 && asked->length < sizeof path && is_harmless(path);
+	fd = harmless ? openat(root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	if (fd < 0 || !read_file(http, fd, tag, sizeof tag))
+		answer_text(http, 404, "not found");
+	else
+	{
+		http->type = content_type(path);
+		http_field(http, "ETag", "%s", tag);
+		http_field(http, "Cache-Control", "no-cache");
+		http_field(http, "Content-Security-Policy", "%s", policy);
+		http_answer(http,
+					head_field(http->head, "if-none-match", &known) == 1 && head_is(&known, tag) ? 304 : 200);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+void
+page_health(struct http *http)
+{
+	answer_text(http, 200, "ok");
+}
+
+void
+page_readiness(struct http *http)
+{
+	if (pool_is_ready() && listener_is_ready() && catalog_is_ready() && server_is_accepting())
+		answer_text(http, 200, "ready");
+	else
+		answer_text(http, 503, "not ready");
+}
+
+void
+page_socket(struct http *http)
+{
+	http_field(http, "Upgrade", "websocket");
+	answer_text(http, 426, "this is a WebSocket");
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * route.c
+ *	  Who takes which request: the table of paths, and what is refused before anybody takes it.
+ *
+ * Called from: net/http. Calls: net/page, net/rpc.
+ */
+#include "net/route.h"
+
+#include <string.h>
+
+#include "net/page.h"
+#include "net/rpc.h"
+#include "net/server.h"
+
+enum
+{
+	GET = 1, /* and HEAD */
+	POST = 2,
+};
+
+struct place
+{
+	const char *path;                 /* all of it; with a / at the end: what begins so */
+	int methods;                      /* that it knows */
+	void (*begin)(struct http *http); /* takes the request */
+};
+
+static const struct place places[] = {
+	{"/healthz", GET, page_health}, {"/readyz", GET, page_readiness},
+	{"/ws", GET, page_socket},      {"/rpc", POST, rpc_begin},
+	{"/", GET, page_file},
+};
+
+static const struct place *
+find_place(const struct slice *path)
+{
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+	{
+		size_t length = strlen(places[i].path);
+
+		if (head_is(path, places[i].path) || (places[i].path[length - 1] == '/' && path->length > length &&
+											  memcmp(path->text, places[i].path, length) == 0))
+			return &places[i];
+	}
+	return NULL;
+}
+
+static int
+method_of(const struct slice *method)
+{
+	if (head_is(method, "GET") || head_is(method, "HEAD"))
+		return GET;
+	return head_is(method, "POST") ? POST : 0;
+}
+
+void
+route_common_fields(struct http *http)
+{
+	http_field(http, "Referrer-Policy", "no-referrer");
+	if (http->allowed != NULL)
+		http_field(http, "Allow", "%s", http->allowed);
+}
+
+static void
+refuse_method(struct http *http, const struct place *place)
+{
+	static const struct rpc_error error = {
+		.code = 405, .reason = "bad_method", .message = "that method does not serve here"};
+
+	http->allowed = place->methods == GET ? "GET, HEAD" : place->methods == POST ? "POST" : "GET, HEAD, POST";
+	http_error(http, &error);
+}
+
+void
+route(struct http *http)
+{
+	const struct head *head = http->head;
+	const struct place *place = find_place(&head->path);
+	int method = method_of(&head->method);
+	struct slice value;
+
+	if (http->refusal != 0)
+	{
+		http->close = true;
+		http_refuse(http, http->refusal, "too_many_sockets", "there are too many connections");
+	}
+	else if (place == NULL)
+		http_refuse(http, 404, "not_found", "there is nothing here");
+	else if ((place->methods & method) == 0)
+		refuse_method(http, place);
+	else if (method == GET && http->length > 0)
+		http_refuse(http, 400, "bad_request", "a body where none belongs");
+	else if (method == POST && head_field(head, "content-length", &value) == 0)
+		http_refuse(http, 411, "length_required", "a body comes with a Content-Length");
+	else
+		place->begin(http);
+}
+
+bool
+route_refuses_upgrade(struct http *http)
+{
+	if (http->refusal == 0 && server_is_accepting() && head_is(&http->head->path, "/ws"))
+		return false;
+	http->close = true;
+	if (http->refusal != 0)
+		http_refuse(http, http->refusal, "too_many_sockets", "there are too many connections");
+	else if (!server_is_accepting())
+		http_refuse(http, 503, "draining", "this gateway ends; connect again");
+	else
+		http_refuse(http, 404, "not_found", "WebSockets are at /ws");
+	return true;
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: PostgreSQL
+// POST /rpc: JSON-RPC over HTTP, what refuses it, and what hostile requests do to the connection.
+
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import { Relay, sleep, unique, until, within, World } from './harness.js';
+
+let world;
+let alice;
+
+// A connection as it stands. `status(n)` waits for the n-th answer, `end` for the server's FIN.
+class Raw
+{
+	constructor(port = world.port)
+	{
+		this.text = '';
+		this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+		this.socket.setEncoding('latin1');
+		this.socket.on('data', chunk => this.text += chunk);
+		this.socket.on('error', () => {});
+		this.end = new Promise(done => this.socket.once('end', done).once('close', done));
+	}
+
+	write(text) { this.socket.write(text); return this; }
+
+	get statuses() { return [...this.text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(match => Number(match[1])); }
+
+	status(n = 1) { return until(() => this.statuses[n - 1], `answer ${n} in ${JSON.stringify(this.text)}`); }
+
+	close() { this.socket.destroy(); }
+}
+
+const json = 'Content-Type: application/json\r\n';
+const posted = (body, more = '') => `POST /rpc HTTP/1.1\r\nHost: x\r\n${json}${more}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+const ping = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
+
+const post = async (body, { token, type = 'application/json', port = world.port } = {}) => {
+	const headers = { 'Content-Type': type };
+	if (token)
+		headers.Authorization = `Bearer ${token}`;
+	const response = await fetch(`http://127.0.0.1:${port}/rpc`, { method: 'POST', headers, body: typeof body === 'string' ? body : JSON.stringify(body) });
+	const text = await response.text();
+	return { status: response.status, headers: response.headers, body: text ? JSON.parse(text) : undefined };
+};
+const call = (method, params, id = 1) => ({ jsonrpc: '2.0', id, method, params });
+
+before(async () => {
+	world = await World.start();
+	alice = await world.user('alice');
+});
+after(() => world.stop());
+
+describe('calls by POST', () => {
+	test('with a token, as on a socket', async () => {
+		const { status, headers, body } = await post(call('get_profile'), alice);
+		assert.equal(status, 200);
+		assert.match(headers.get('content-type'), /^application\/json/);
+		assert.equal(headers.get('cache-control'), 'no-store');
+		assert.equal(body.result.id, alice.id);
+		assert.equal((await post(call('list_sessions'), alice)).body.result.filter(one => one.is_current)[0].id, alice.session_id);
+	});
+
+	test('a failed call is 200 with its error', async () => {
+		const { status, body } = await post(call('get_chat', { chat_id: '1' }), alice);
+		assert.equal(status, 200);
+		assert.equal(body.error.data.reason, 'no_such_chat');
+	});
+
+	test('without a token: what is for anybody', async () => {
+		const name = unique('new');
+		const { body: made } = await post(call('register_user', { user_name: name, password: 'a good password', display_name: 'N' }));
+		assert.ok(made.result.id);
+		const { body: entered } = await post(call('log_in', { user_name: name, password: 'a good password' }));
+		assert.equal((await post(call('get_profile'), entered.result)).body.result.id, made.result.id);
+		assert.equal((await post(call('get_profile'))).body.error.code, 401);
+		assert.equal((await post(call('authenticate', { token: alice.token }))).body.error.data.reason, 'needs_socket');
+		assert.equal((await post(call('log_out'), entered.result)).body.result, null);
+		assert.equal((await post(call('get_profile'), entered.result)).status, 401);
+	});
+
+	test('a batch, with calls of one chat in order', async () => {
+		const bob = await world.user('bob');
+		const { body: opened } = await post(call('open_direct_chat', { user_id: bob.id }), alice);
+		const chat_id = opened.result.id;
+		const texts = Array.from({ length: 20 }, (_, n) => `batch ${n}`);
+		const { status, body } = await post(texts.map((text, n) => call('send_message', { chat_id, body: text }, n)), alice);
+		assert.equal(status, 200);
+		assert.equal(body.length, texts.length);
+		const { body: listed } = await post(call('list_messages', { chat_id }), bob);
+		assert.deepEqual(listed.result.rows.map(row => row.body), texts);
+	});
+
+	test('notifications are answered with 204, when they are done', async () => {
+		const { method, params } = call('save_draft', { chat_id: '1', body: 'x' });
+		assert.equal((await post({ jsonrpc: '2.0', method, params }, alice)).status, 204);
+		const edit = { jsonrpc: '2.0', method: 'edit_profile', params: { display_name: 'Al', version: (await post(call('get_profile'), alice)).body.result.version } };
+		assert.equal((await post([edit], alice)).status, 204);
+		assert.equal((await post(call('get_profile'), alice)).body.result.display_name, 'Al');
+	});
+
+	test('what a socket hears of them', async () => {
+		const bob = await world.user('bob');
+		const socket = await world.connect(bob);
+		const { body } = await post(call('open_direct_chat', { user_id: bob.id }), alice);
+		await post(call('send_message', { chat_id: body.result.id, body: 'by post' }), alice);
+		await socket.event(event => event.type === 'message' && event.message.body === 'by post');
+		await socket.close();
+	});
+});
+
+describe('refusals', () => {
+	test('a bad token is 401', async () => {
+		const { status, headers, body } = await post(call('get_profile'), { token: 'nonsense' });
+		assert.equal(status, 401);
+		assert.match(headers.get('www-authenticate'), /^Bearer/);
+		assert.equal(body.error.data.reason, 'bad_token');
+	});
+
+	test('no JSON is 400, a longer body than a frame 413, another type 415', async () => {
+		for (const [body, code] of [['{', -32700], ['', -32700], ['[]', -32600], [JSON.stringify(Array(100).fill(call('ping'))), -32600]])
+		{
+			const answer = await post(body);
+			assert.equal(answer.status, 400, body);
+			assert.equal(answer.body.error.code, code);
+		}
+		assert.equal((await post('1')).status, 200);
+		assert.equal((await post('x'.repeat(65537))).status, 413);
+		assert.equal((await post('x'.repeat(3_000_000))).status, 413);
+		assert.equal((await post(call('ping'), { type: 'text/plain' })).status, 415);
+		assert.equal((await post(call('ping'), { type: 'application/jsonx' })).status, 415);
+		assert.equal((await post(call('ping'), { type: 'application/json; charset=utf-8' })).status, 200);
+	});
+
+	test('other methods are 405 and say which serve', async () => {
+		const response = await fetch(`${world.http}/rpc`);
+		assert.equal(response.status, 405);
+		assert.equal(response.headers.get('allow'), 'POST');
+		assert.equal((await fetch(`${world.http}/healthz`, { method: 'DELETE' })).status, 405);
+	});
+
+	test('lengths that are none, or two, or in chunks', async () => {
+		for (const [fields, status] of [['Content-Length: -1', 400], ['Content-Length: 1x', 400], ['Content-Length: +1', 400], ['Content-Length: ', 400],
+			['Content-Length: 2\r\nContent-Length: 2', 400], ['Content-Length: 2, 2', 400], ['Content-Length: 99999999999999999999', 400],
+			['Content-Length: 999999999999999', 413], ['Transfer-Encoding: chunked', 411], ['Transfer-Encoding: chunked\r\nContent-Length: 2', 411],
+			['X: y', 411], ['Expect: a miracle\r\nContent-Length: 2', 417]])
+		{
+			const raw = new Raw().write(`POST /rpc HTTP/1.1\r\nHost: x\r\n${json}${fields}\r\n\r\n{}`);
+			assert.equal(await raw.status(), status, fields);
+			await within(raw.end, `end after ${fields}`);
+			assert.equal(raw.statuses.length, 1, fields);
+			raw.close();
+		}
+	});
+
+	test('heads that proxies might read otherwise', async () => {
+		for (const head of ['POST /rpc HTTP/1.1\nHost: x\n\n', 'POST /rpc HTTP/1.1\r\nHost : x\r\n\r\n', 'POST /rpc HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n',
+			'POST /rpc HTTP/1.1\r\n\r\n', 'POST /rpc HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', 'POST rpc HTTP/1.1\r\nHost: x\r\n\r\n',
+			'POST /rpc HTTP/2.0\r\nHost: x\r\n\r\n', 'POST  /rpc HTTP/1.1\r\nHost: x\r\n\r\n', 'GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n',
+			`GET / HTTP/1.1\r\nHost: x\r\n${'A: b\r\n'.repeat(200)}\r\n`])
+		{
+			const raw = new Raw().write(head);
+			if (head.includes('\r\n\r\n'))
+				assert.equal(await raw.status(), 400, head);
+			await within(raw.end, `end after ${JSON.stringify(head)}`, 8000);
+			raw.close();
+		}
+		const long = new Raw().write(`GET / HTTP/1.1\r\nHost: x\r\nA: ${'b'.repeat(20000)}\r\n\r\n`);
+		assert.equal(await long.status(), 431);
+		long.close();
+	});
+});
+
+describe('connections', () => {
+	test('serve one request after the other, also sent ahead and in drips', async () => {
+		const raw = new Raw().write(posted(ping) + posted(ping) + posted('{') + posted(ping));
+		await raw.status(4);
+		assert.deepEqual(raw.statuses, [200, 200, 400, 200]);
+		for (const piece of posted(ping).match(/[^]{1,40}/g))
+		{
+			raw.write(piece);
+			await sleep(5);
+		}
+		assert.equal(await raw.status(5), 200);
+		raw.write(posted(ping, 'Connection: close\r\n'));
+		assert.equal(await raw.status(6), 200);
+		await within(raw.end, 'end');
+		raw.close();
+	});
+
+	test('HTTP/1.0 ends after the answer, unless asked to go on', async () => {
+		const once = new Raw().write('GET /healthz HTTP/1.0\r\n\r\n');
+		await within(once.end, 'end');
+		assert.deepEqual(once.statuses, [200]);
+		once.close();
+		const twice = new Raw().write('GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n');
+		await twice.status();
+		twice.write('GET /healthz HTTP/1.0\r\n\r\n');
+		assert.equal(await twice.status(2), 200);
+		twice.close();
+	});
+
+	test('a half-closed one still gets its answer', async () => {
+		const raw = new Raw().write(posted(ping, 'Connection: close\r\n'));
+		raw.socket.end();
+		await within(raw.end, 'end');
+		assert.deepEqual(raw.statuses, [200]);
+		raw.close();
+	});
+
+	test('100-continue is said before the body, and not when the body is refused', async () => {
+		const raw = new Raw().write(`POST /rpc HTTP/1.1\r\nHost: x\r\n${json}Expect: 100-continue\r\nContent-Length: ${ping.length}\r\n\r\n`);
+		assert.equal(await raw.status(), 100);
+		raw.write(ping);
+		assert.equal(await raw.status(2), 200);
+		raw.close();
+		const refused = new Raw().write(`POST /rpc HTTP/1.1\r\nHost: x\r\n${json}Expect: 100-continue\r\nContent-Length: 70000\r\n\r\n`);
+		assert.equal(await refused.status(), 413);
+		refused.close();
+	});
+
+	test('a client that goes before the answer hurts nobody', async () => {
+		await world.sql('CREATE FUNCTION chat.nap(actor_id bigint) RETURNS integer LANGUAGE sql AS $$ SELECT 1 FROM pg_sleep(0.5) $$; GRANT EXECUTE ON FUNCTION chat.nap TO chat_user');
+		await until(async () => (await post(call('nap'), alice)).body.result === 1, 'nap is there');
+		for (let n = 0; n < 5; n++)
+		{
+			const raw = new Raw().write(posted(JSON.stringify(call('nap')), `Authorization: Bearer ${alice.token}\r\n`));
+			await sleep(20);
+			raw.close();
+		}
+		assert.equal((await post(call('nap'), alice)).body.result, 1);
+		const half = new Raw().write(posted(ping).slice(0, -5));
+		await sleep(20);
+		half.close();
+		assert.equal((await post(call('ping'))).body.result, 'pong');
+	});
+});
+
+describe('without a database', () => {
+	test('503 with Retry-After, and well again later', async () => {
+		let relay;
+		const cut = await World.start({ knobs: async self => ({ database: (relay = await Relay.start(self)).dsn }) });
+		const user = await cut.user('bob');
+		relay.cut();
+		const answer = await until(async () => {
+			const got = await post(call('get_profile'), { ...user, port: cut.port });
+			return got.status === 503 && got;
+		}, '503');
+		assert.ok(Number(answer.headers.get('retry-after')) >= 1);
+		assert.equal(answer.body.error.data.reason, 'unavailable');
+		relay.allow();
+		await until(async () => (await post(call('get_profile'), { ...user, port: cut.port })).status === 200, '200');
+		await cut.stop();
+		relay.stop();
+	});
+});
