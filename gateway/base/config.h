@@ -46,6 +46,9 @@ struct config
 	int log_format;        /* enum log_format */
 
 	/* Over HTTP, and whoever connects. */
+	int files_size;              /* connections per worker for pieces of files */
+	int file_timeout;            /* milliseconds that one call of a transfer may take */
+	int max_transfers;           /* files on their way at a time, per worker */
 	int max_sockets_per_address; /* per worker and client address; 0: no limit */
 };
 

@@ -539,13 +539,6 @@ answer(struct call *call, struct session *session, const struct pg_result *resul
 	buf_free(&text);
 }
 
-/* The function is not as the catalog says: other columns, gone, no longer granted. */
-static bool
-is_stale(const char *sqlstate)
-{
-	return strcmp(sqlstate, "0A000") == 0 || strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "42501") == 0;
-}
-
 /* The largest of late: rises at once, falls slowly. */
 static void
 weigh(const struct method *method, size_t size)
@@ -572,7 +565,7 @@ on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *res
 		answer(call, session, result);
 	else
 	{
-		if (verdict == PG_FAILED && is_stale(result_failure(result).sqlstate))
+		if (verdict == PG_FAILED && fault_is_stale(result))
 			catalog_reload();
 		error = fault_from_database(verdict, result, call->request.method);
 		call_fail(call, &error);

@@ -183,6 +183,14 @@ from_sqlstate(const struct pg_failure *failure, const char *what)
 	return error;
 }
 
+bool
+fault_is_stale(const struct pg_result *result)
+{
+	const char *sqlstate = result_failure(result).sqlstate;
+
+	return strcmp(sqlstate, "0A000") == 0 || strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "42501") == 0;
+}
+
 struct rpc_error
 fault_from_database(enum pg_verdict verdict, const struct pg_result *result, const char *what)
 {

@@ -12,6 +12,9 @@
 extern struct rpc_error fault_from_database(enum pg_verdict verdict, const struct pg_result *result,
 											const char *what);
 
+/* The function is not as the catalog says: other columns, gone, no longer granted. */
+extern bool fault_is_stale(const struct pg_result *result);
+
 /* The gateway's own refusals. */
 extern struct rpc_error fault_unknown_method(void);
 extern struct rpc_error fault_not_authenticated(void);

@@ -269,6 +269,12 @@ session_open(const struct session_socket *ops, void *socket, const char *address
 	return session;
 }
 
+void
+session_engage(struct session *session)
+{
+	session->call_count++;
+}
+
 struct session *
 session_visit(const struct session_socket *ops, void *socket, const char *address, const char *bearer)
 {

@@ -101,6 +101,9 @@ extern bool session_receive(struct session *session, const char *text, size_t le
 extern void session_queued(struct session *session, size_t bytes); /* so much is queued now */
 extern void session_gone(struct session *session); /* the socket is no more; neither is the session, soon */
 
+/* A visitor's transfer has begun: it counts as a call, until session_gone. */
+extern void session_engage(struct session *session);
+
 /* The one way to end a session: logged, counted, the socket closed. Harmless when it has ended already. */
 extern void session_close(struct session *session, enum session_end reason);
 extern void session_finish(struct session *session,

@@ -3,12 +3,13 @@
  * route.c
  *	  Who takes which request: the table of paths, and what is refused before anybody takes it.
  *
- * Called from: net/http. Calls: net/page, net/rpc.
+ * Called from: net/http. Calls: net/page, net/rpc, net/files.
  */
 #include "net/route.h"
 
 #include <string.h>
 
+#include "net/files.h"
 #include "net/page.h"
 #include "net/rpc.h"
 #include "net/server.h"
@@ -27,8 +28,8 @@ struct place
 };
 
 static const struct place places[] = {
-	{"/healthz", GET, page_health}, {"/readyz", GET, page_readiness},
-	{"/ws", GET, page_socket},      {"/rpc", POST, rpc_begin},
+	{"/healthz", GET, page_health}, {"/readyz", GET, page_readiness}, {"/ws", GET, page_socket},
+	{"/rpc", POST, rpc_begin},      {"/files", POST, files_post},     {"/files/", GET, files_get},
 	{"/", GET, page_file},
 };
 

@@ -25,6 +25,7 @@ enum pg_lane
 	LANE_ANONYMOUS, /* the same, for calls before login: slow by design */
 	LANE_OWN, /* the gateway's own: logins, the catalog, what a notification left out; never behind users' */
 	LANE_REPLAY, /* pages of replays: never before a login, never behind users' calls */
+	LANE_FILES,  /* pieces of files */
 	LANE_SIDE,   /* the pool's own: chats whose row is locked by somebody */
 	LANE_COUNT
 };
@@ -40,6 +41,7 @@ struct pg_call
 	enum pg_lane lane;                    /* where it runs */
 	bool alone;                           /* not in a group, though the lane is grouped */
 	size_t weight;                        /* bytes that its rows may come to, more or less */
+	bool binary;                          /* its rows are wanted in binary */
 	bool repeatable;                      /* may be sent again when the connection broke before the answer */
 
 	/* Once, never from within pool_submit. `result` is NULL but for PG_DONE and PG_FAILED, and ends with the call. */

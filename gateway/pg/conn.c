@@ -25,7 +25,6 @@
 
 #include <string.h>
 
-#include "base/config.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -56,6 +55,7 @@ struct conn
 	struct link *link;              /* owned */
 	const struct conn_owner *owner; /* callbacks */
 	void *arg;                      /* for them */
+	int timeout;                    /* milliseconds that one call may take */
 	struct hash *prepared;   /* statements this server session has, by name; the value is the statement */
 	bool forget;             /* DEALLOCATE ALL before the next group */
 	struct list calls;       /* the group on its way */
@@ -113,7 +113,7 @@ watch(struct conn *conn)
 {
 	uint64_t calls = (uint64_t) (conn->sent_calls < FLUSH_EVERY ? conn->sent_calls : FLUSH_EVERY);
 
-	timer_set(&conn->watchdog, calls * (uint64_t) config.call_timeout + ANSWER_GRACE, on_silence);
+	timer_set(&conn->watchdog, calls * (uint64_t) conn->timeout + ANSWER_GRACE, on_silence);
 }
 
 static bool
@@ -143,7 +143,7 @@ send_call(struct conn *conn, struct pg_call *call)
 	}
 	add_item(conn, ITEM_CALL, call);
 	return PQsendQueryPrepared(pg, statement->name, statement->params, call->values, call->lengths,
-							   call->formats, 0) == 1 &&
+							   call->formats, call->binary) == 1 &&
 		   (++conn->sent_calls % FLUSH_EVERY != 0 || PQsendFlushRequest(pg) == 1);
 }
 
@@ -303,12 +303,14 @@ on_lost(void *arg)
 static const struct link_owner link_owner = {on_ready, on_readable, on_lost};
 
 struct conn *
-conn_open(const char *name, const char *dsn, const char *setup, const struct conn_owner *owner, void *arg)
+conn_open(const char *name, const char *dsn, const char *setup, int timeout, const struct conn_owner *owner,
+		  void *arg)
 {
 	struct conn *conn = mem_alloc(sizeof *conn);
 
 	conn->owner = owner;
 	conn->arg = arg;
+	conn->timeout = timeout;
 	conn->prepared = hash_create();
 	list_init(&conn->calls);
 	conn->link = link_open(name, dsn, setup, &link_owner, conn);

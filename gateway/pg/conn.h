@@ -22,7 +22,8 @@ struct conn_owner
 	void (*lost)(void *arg, struct list *calls);
 };
 
-extern struct conn *conn_open(const char *name, const char *dsn, const char *setup,
+/* timeout: milliseconds that one call may take. */
+extern struct conn *conn_open(const char *name, const char *dsn, const char *setup, int timeout,
 							  const struct conn_owner *owner, void *arg);
 extern void conn_close(struct conn *conn, struct list *calls); /* what was on its way is moved to the list */
 extern bool conn_is_idle(const struct conn *conn);             /* connected and nothing on its way */

@@ -11,6 +11,7 @@
  *	  own         the gateway's own calls: logins, catalog, events to be read back; one transaction each. Apart, so that
  *				  no user's slow call keeps another one's login or event waiting.
  *	  replay      pages of what sessions have missed (chat/replay.c), one at a time on each.
+ *	  files       pieces of files on their way in or out; a call may take long there: finishing reads all of a file.
  *	  side        chats whose row somebody holds locked; a queue each, as grouped, but one call at a time.
  *
  * 1. pool_submit puts a call into a queue and puts off dispatch() to the end of the turn, so that all calls of the
@@ -80,6 +81,7 @@ struct lane
 	int size;               /* of members */
 	struct queue *queues;   /* owned: one per member in a keyed lane, else one */
 	int queue_count;        /* of queues */
+	int timeout;            /* milliseconds that a call may wait, and then run */
 	char setup[512];        /* SQL after connect */
 };
 
@@ -94,7 +96,7 @@ struct held_chat
 static struct lane lanes[LANE_COUNT]; /* open from pool_open to pool_close */
 static struct hash *held_chats;       /* struct held_chat by id; owned */
 static struct task dispatch_task;     /* dispatch() at the end of the turn */
-static const char *const lane_names[] = {"grouped", "single", "anonymous", "own", "replay", "side"};
+static const char *const lane_names[] = {"grouped", "single", "anonymous", "own", "replay", "files", "side"};
 
 static bool
 is_keyed(enum pg_lane lane)
@@ -388,7 +390,7 @@ add_by_chat(struct list *group, struct pg_call *call)
 static bool
 is_late(const struct pg_call *call)
 {
-	return loop_now() - call->queued > (uint64_t) config.call_timeout;
+	return loop_now() - call->queued > (uint64_t) lanes[call->lane].timeout;
 }
 
 /* What this connection sends next; the group is empty when nothing waits. */
@@ -465,7 +467,7 @@ write_setup(struct lane *lane, int lock_wait)
 			 "pg_catalog; "
 			 "SET default_transaction_isolation = 'read committed'; SET statement_timeout = %d; SET "
 			 "lock_timeout = %d",
-			 config.call_timeout, lock_wait);
+			 lane->timeout, lock_wait);
 }
 
 static void
@@ -475,6 +477,7 @@ open_lane(enum pg_lane kind, int size)
 	struct lane *lane = &lanes[kind];
 
 	lane->size = size;
+	lane->timeout = kind == LANE_FILES ? config.file_timeout : config.call_timeout;
 	lane->queue_count = is_keyed(kind) ? size : 1;
 	lane->members = mem_alloc((size_t) size * sizeof *lane->members);
 	lane->queues = mem_alloc((size_t) lane->queue_count * sizeof *lane->queues);
@@ -491,7 +494,7 @@ open_lane(enum pg_lane kind, int size)
 		snprintf(member->name, sizeof member->name, "%s %d", lane_names[kind], i + 1);
 		member->lane = kind;
 		member->queue = &lane->queues[is_keyed(kind) ? i : 0];
-		member->conn = conn_open(member->name, config.database, lane->setup, &owner, member);
+		member->conn = conn_open(member->name, config.database, lane->setup, lane->timeout, &owner, member);
 	}
 }
 
@@ -505,6 +508,7 @@ pool_open(void)
 	open_lane(LANE_ANONYMOUS, config.anonymous_size);
 	open_lane(LANE_OWN, OWN_SIZE);
 	open_lane(LANE_REPLAY, config.replay_size);
+	open_lane(LANE_FILES, config.files_size);
 	open_lane(LANE_SIDE, SIDE_SIZE);
 }
 

@@ -2,34 +2,12 @@
 // POST /rpc: JSON-RPC over HTTP, what refuses it, and what hostile requests do to the connection.
 
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { Raw } from './raw.js';
 import { Relay, sleep, unique, until, within, World } from './harness.js';
 
 let world;
 let alice;
-
-// A connection as it stands. `status(n)` waits for the n-th answer, `end` for the server's FIN.
-class Raw
-{
-	constructor(port = world.port)
-	{
-		this.text = '';
-		this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-		this.socket.setEncoding('latin1');
-		this.socket.on('data', chunk => this.text += chunk);
-		this.socket.on('error', () => {});
-		this.end = new Promise(done => this.socket.once('end', done).once('close', done));
-	}
-
-	write(text) { this.socket.write(text); return this; }
-
-	get statuses() { return [...this.text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(match => Number(match[1])); }
-
-	status(n = 1) { return until(() => this.statuses[n - 1], `answer ${n} in ${JSON.stringify(this.text)}`); }
-
-	close() { this.socket.destroy(); }
-}
 
 const json = 'Content-Type: application/json\r\n';
 const posted = (body, more = '') => `POST /rpc HTTP/1.1\r\nHost: x\r\n${json}${more}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
@@ -145,7 +123,7 @@ describe('refusals', () => {
 			['Content-Length: 999999999999999', 413], ['Transfer-Encoding: chunked', 411], ['Transfer-Encoding: chunked\r\nContent-Length: 2', 411],
 			['X: y', 411], ['Expect: a miracle\r\nContent-Length: 2', 417]])
 		{
-			const raw = new Raw().write(`POST /rpc HTTP/1.1\r\nHost: x\r\n${json}${fields}\r\n\r\n{}`);
+			const raw = new Raw(world.port).write(`POST /rpc HTTP/1.1\r\nHost: x\r\n${json}${fields}\r\n\r\n{}`);
 			assert.equal(await raw.status(), status, fields);
 			await within(raw.end, `end after ${fields}`);
 			assert.equal(raw.statuses.length, 1, fields);
@@ -159,13 +137,13 @@ describe('refusals', () => {
 			'POST /rpc HTTP/2.0\r\nHost: x\r\n\r\n', 'POST  /rpc HTTP/1.1\r\nHost: x\r\n\r\n', 'GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n',
 			`GET / HTTP/1.1\r\nHost: x\r\n${'A: b\r\n'.repeat(200)}\r\n`])
 		{
-			const raw = new Raw().write(head);
+			const raw = new Raw(world.port).write(head);
 			if (head.includes('\r\n\r\n'))
 				assert.equal(await raw.status(), 400, head);
 			await within(raw.end, `end after ${JSON.stringify(head)}`, 8000);
 			raw.close();
 		}
-		const long = new Raw().write(`GET / HTTP/1.1\r\nHost: x\r\nA: ${'b'.repeat(20000)}\r\n\r\n`);
+		const long = new Raw(world.port).write(`GET / HTTP/1.1\r\nHost: x\r\nA: ${'b'.repeat(20000)}\r\n\r\n`);
 		assert.equal(await long.status(), 431);
 		long.close();
 	});
@@ -173,7 +151,7 @@ describe('refusals', () => {
 
 describe('connections', () => {
 	test('serve one request after the other, also sent ahead and in drips', async () => {
-		const raw = new Raw().write(posted(ping) + posted(ping) + posted('{') + posted(ping));
+		const raw = new Raw(world.port).write(posted(ping) + posted(ping) + posted('{') + posted(ping));
 		await raw.status(4);
 		assert.deepEqual(raw.statuses, [200, 200, 400, 200]);
 		for (const piece of posted(ping).match(/[^]{1,40}/g))
@@ -189,11 +167,11 @@ describe('connections', () => {
 	});
 
 	test('HTTP/1.0 ends after the answer, unless asked to go on', async () => {
-		const once = new Raw().write('GET /healthz HTTP/1.0\r\n\r\n');
+		const once = new Raw(world.port).write('GET /healthz HTTP/1.0\r\n\r\n');
 		await within(once.end, 'end');
 		assert.deepEqual(once.statuses, [200]);
 		once.close();
-		const twice = new Raw().write('GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n');
+		const twice = new Raw(world.port).write('GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n');
 		await twice.status();
 		twice.write('GET /healthz HTTP/1.0\r\n\r\n');
 		assert.equal(await twice.status(2), 200);
@@ -201,7 +179,7 @@ describe('connections', () => {
 	});
 
 	test('a half-closed one still gets its answer', async () => {
-		const raw = new Raw().write(posted(ping, 'Connection: close\r\n'));
+		const raw = new Raw(world.port).write(posted(ping, 'Connection: close\r\n'));
 		raw.socket.end();
 		await within(raw.end, 'end');
 		assert.deepEqual(raw.statuses, [200]);
@@ -209,12 +187,12 @@ describe('connections', () => {
 	});
 
 	test('100-continue is said before the body, and not when the body is refused', async () => {
-		const raw = new Raw().write(`POST /rpc HTTP/1.1\r\nHost: x\r\n${json}Expect: 100-continue\r\nContent-Length: ${ping.length}\r\n\r\n`);
+		const raw = new Raw(world.port).write(`POST /rpc HTTP/1.1\r\nHost: x\r\n${json}Expect: 100-continue\r\nContent-Length: ${ping.length}\r\n\r\n`);
 		assert.equal(await raw.status(), 100);
 		raw.write(ping);
 		assert.equal(await raw.status(2), 200);
 		raw.close();
-		const refused = new Raw().write(`POST /rpc HTTP/1.1\r\nHost: x\r\n${json}Expect: 100-continue\r\nContent-Length: 70000\r\n\r\n`);
+		const refused = new Raw(world.port).write(`POST /rpc HTTP/1.1\r\nHost: x\r\n${json}Expect: 100-continue\r\nContent-Length: 70000\r\n\r\n`);
 		assert.equal(await refused.status(), 413);
 		refused.close();
 	});
@@ -224,12 +202,12 @@ describe('connections', () => {
 		await until(async () => (await post(call('nap'), alice)).body.result === 1, 'nap is there');
 		for (let n = 0; n < 5; n++)
 		{
-			const raw = new Raw().write(posted(JSON.stringify(call('nap')), `Authorization: Bearer ${alice.token}\r\n`));
+			const raw = new Raw(world.port).write(posted(JSON.stringify(call('nap')), `Authorization: Bearer ${alice.token}\r\n`));
 			await sleep(20);
 			raw.close();
 		}
 		assert.equal((await post(call('nap'), alice)).body.result, 1);
-		const half = new Raw().write(posted(ping).slice(0, -5));
+		const half = new Raw(world.port).write(posted(ping).slice(0, -5));
 		await sleep(20);
 		half.close();
 		assert.equal((await post(call('ping'))).body.result, 'pong');

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * errand.c
+ *	  A call that the gateway makes of its own for a visitor: the steps of a file's transfer.
+ *
+ * The method is one of the catalog's, like any client's: who may not call it cannot have it run either, and its rows
+ * are rendered by the same rules. But the values come from here, and it runs in the lane of files, where nobody's
+ * messages wait behind it.
+ *
+ * An errand owns all that the pool reads, so its visitor may go at any time.
+ *
+ * Called from: net/files. Calls: chat/catalog, chat/fault, pg/pool.
+ */
+#include "chat/errand.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "chat/fault.h"
+#include "io/loop.h"
+#include "pg/pool.h"
+
+struct errand
+{
+	struct pg_call pg;           /* for the pool */
+	struct arena *arena;         /* owned; arguments, and the errand itself */
+	struct catalog *catalog;     /* owned reference; NULL: there was none */
+	const struct method *method; /* NULL: there is no such one */
+	const char *name;            /* of the method, static */
+	struct buf bytes;            /* owned; what `bytes` gets */
+	errand_done done;            /* NULL: abandoned */
+	void *arg;                   /* for it */
+	struct task fail;            /* when it cannot even be submitted */
+};
+
+static void
+errand_free(struct errand *errand)
+{
+	catalog_release(errand->catalog);
+	buf_free(&errand->bytes);
+	arena_destroy(errand->arena);
+}
+
+static void
+on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *result)
+{
+	struct errand *errand = list_entry(pg, struct errand, pg);
+	struct rpc_error error;
+
+	if (verdict == PG_FAILED && fault_is_stale(result))
+		catalog_reload();
+	if (errand->done != NULL && verdict == PG_DONE)
+		errand->done(errand->arg, NULL, errand->method, result);
+	else if (errand->done != NULL)
+	{
+		error = fault_from_database(verdict, result, errand->name);
+		errand->done(errand->arg, &error, errand->method, NULL);
+	}
+	errand_free(errand);
+}
+
+static void
+fail(struct task *task)
+{
+	struct errand *errand = list_entry(task, struct errand, fail);
+	struct rpc_error error = errand->catalog ? fault_unknown_method() : fault_unavailable();
+
+	if (errand->done != NULL)
+		errand->done(errand->arg, &error, NULL, NULL);
+	errand_free(errand);
+}
+
+static const char *
+value_of(struct errand *errand, const struct session *session, const struct parameter *parameter,
+		 const struct errand_value *values, int count)
+{
+	if (parameter->source == FROM_USER)
+		return arena_format(errand->arena, "%lld", (long long) session->user_id);
+	if (parameter->source == FROM_SESSION)
+		return arena_format(errand->arena, "%lld", (long long) session->login_id);
+	for (int i = 0; i < count; i++)
+	{
+		if (strcmp(values[i].name, parameter->name) == 0 && values[i].text != NULL)
+			return arena_copy(errand->arena, values[i].text, strlen(values[i].text));
+	}
+	return NULL;
+}
+
+static void
+set_arguments(struct errand *errand, const struct session *session, const struct errand_value *values,
+			  int count)
+{
+	size_t size = (size_t) errand->method->parameter_count;
+	const char **texts = arena_alloc(errand->arena, size * sizeof *texts);
+	int *lengths = arena_alloc(errand->arena, size * sizeof *lengths);
+	int *formats = arena_alloc(errand->arena, size * sizeof *formats);
+
+	for (size_t i = 0; i < size; i++)
+	{
+		const struct parameter *parameter = &errand->method->parameters[i];
+
+		texts[i] = value_of(errand, session, parameter, values, count);
+		if (strcmp(parameter->name, "bytes") != 0)
+			continue;
+		texts[i] = buf_text(&errand->bytes);
+		lengths[i] = (int) errand->bytes.length;
+		formats[i] = 1;
+	}
+	errand->pg.values = texts;
+	errand->pg.lengths = lengths;
+	errand->pg.formats = formats;
+}
+
+/* Whether it may be sent again when nobody knows if it has happened. */
+static bool
+is_repeatable(const char *name, const struct errand_value *values, int count)
+{
+	if (strcmp(name, "begin_upload") != 0)
+		return true;
+	for (int i = 0; i < count; i++)
+	{
+		if (strcmp(values[i].name, "client_key") == 0 && values[i].text != NULL)
+			return true;
+	}
+	return false;
+}
+
+struct errand *
+errand_run(const struct session *session, const char *name, const struct errand_value *values, int count,
+		   struct buf *bytes, bool binary, errand_done done, void *arg)
+{
+	struct arena *arena = arena_create();
+	struct errand *errand = arena_alloc(arena, sizeof *errand);
+
+	errand->arena = arena;
+	errand->name = name;
+	errand->done = done;
+	errand->arg = arg;
+	errand->catalog = catalog_share();
+	errand->method = errand->catalog ? catalog_find(errand->catalog, name) : NULL;
+	if (bytes != NULL)
+	{
+		errand->bytes = *bytes;
+		*bytes = (struct buf){0};
+	}
+	if (errand->method == NULL)
+	{
+		errand->fail.run = fail;
+		loop_defer(&errand->fail);
+		return errand;
+	}
+	set_arguments(errand, session, values, count);
+	errand->pg.statement = &errand->method->statement;
+	errand->pg.lane = LANE_FILES;
+	errand->pg.binary = binary;
+	errand->pg.repeatable = is_repeatable(name, values, count);
+	errand->pg.done = on_done;
+	pool_submit(&errand->pg);
+	return errand;
+}
+
+void
+errand_abandon(struct errand *errand)
+{
+	if (errand != NULL)
+		errand->done = NULL;
+}

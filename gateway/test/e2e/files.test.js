@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: PostgreSQL
+// Files over HTTP: in and out, in parts, resumed, large, slow, and whose they are.
+
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { after, before, describe, test } from 'node:test';
+import { Raw } from './raw.js';
+import { until, within, World } from './harness.js';
+
+const chunk = 262144;
+const png = Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), randomBytes(1000)]);
+
+let world;
+let alice;
+let bob;
+
+const hash = bytes => createHash('sha256').update(bytes).digest('hex');
+const bearer = user => ({ Authorization: `Bearer ${user.token}` });
+const upload = async (user, query, body, headers = {}) => {
+	const response = await fetch(`${world.http}/files?${new URLSearchParams(query)}`, { method: 'POST', headers: { ...bearer(user), ...headers }, body });
+	return { status: response.status, headers: response.headers, body: await response.json() };
+};
+const download = (user, id, headers = {}, more = {}) => fetch(`${world.http}/files/${id}`, { headers: { ...user ? bearer(user) : {}, ...headers }, redirect: 'manual', ...more });
+const rpc = async (user, method, params) => {
+	const response = await fetch(`${world.http}/rpc`, {
+		method: 'POST', headers: { ...bearer(user), 'Content-Type': 'application/json' }, body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })
+	});
+	const { result, error } = await response.json();
+	assert.equal(error, undefined, JSON.stringify(error));
+	return result;
+};
+
+before(async () => {
+	world = await World.start({ knobs: { slow_timeout: '2s', workers: 1 } });
+	await world.sql(`SELECT chat.set_setting('file_max_bytes', '2147483648'), chat.set_setting('file_quota', '8589934592')`);
+	alice = await world.user('alice');
+	bob = await world.user('bob');
+});
+after(() => world.stop());
+
+describe('in and out', () => {
+	test('a file comes back as it was', async () => {
+		for (const size of [0, 1, 1000, chunk - 1, chunk, chunk + 1, 3 * chunk + 17])
+		{
+			const bytes = randomBytes(size);
+			const { status, headers, body } = await upload(alice, { name: `of ${size}.bin` }, bytes);
+			assert.equal(status, 201, JSON.stringify(body));
+			assert.equal(headers.get('location'), `/files/${body.id}`);
+			assert.deepEqual([body.name, body.mime_type, body.size, body.sha256, body.owner_id],
+				[`of ${size}.bin`, 'application/octet-stream', String(size), hash(bytes), alice.id]);
+			const back = await download(alice, body.id);
+			assert.equal(back.status, 200);
+			assert.equal(back.headers.get('content-length'), String(size));
+			assert.equal(back.headers.get('etag'), `"${body.sha256}"`);
+			assert.ok(Buffer.from(await back.arrayBuffer()).equals(bytes), `${size} bytes`);
+		}
+	});
+
+	test('only for whom it is', async () => {
+		const { body: file } = await upload(alice, { name: 'x' }, 'mine');
+		assert.equal((await download(bob, file.id)).status, 404);
+		assert.equal((await download(undefined, file.id)).status, 401);
+		assert.equal((await download({ token: 'nonsense' }, file.id)).status, 401);
+		await rpc(alice, 'share_file', { file_id: file.id, user_id: bob.id });
+		assert.equal((await download(bob, file.id)).status, 200);
+		await rpc(alice, 'delete_file', { file_id: file.id });
+		assert.equal((await download(alice, file.id)).status, 404);
+		for (const path of ['1', '0', '9223372036854775807', '9223372036854775808', '-1', 'x', '1/2', '', '%31'])
+			assert.equal((await download(alice, path)).status, 404, path);
+	});
+
+	test('what is shown in place, and what is to be saved', async () => {
+		const { body: picture } = await upload(alice, { name: 'ä "b".png', mime_type: 'image/png' }, png);
+		const shown = await download(alice, picture.id);
+		assert.equal(shown.headers.get('content-type'), 'image/png');
+		assert.equal(shown.headers.get('content-disposition'), "inline; filename=\"_ _b_.png\"; filename*=UTF-8''%C3%A4%20%22b%22.png");
+		for (const [name, mime_type, content] of [['a.html', 'text/html', '<script>alert(1)</script>'], ['a.svg', 'image/svg+xml', '<svg/>'], ['a.bin', 'application/x-thing', 'x']])
+		{
+			const { status, body } = await upload(alice, { name, mime_type }, content);
+			assert.ok(status === 201 || mime_type === 'image/svg+xml', JSON.stringify(body));
+			if (status !== 201)
+				continue;
+			const saved = await download(alice, body.id);
+			assert.match(saved.headers.get('content-disposition'), /^attachment; /);
+			assert.match(saved.headers.get('content-security-policy'), /sandbox/);
+			assert.equal(saved.headers.get('x-content-type-options'), 'nosniff');
+			assert.match(saved.headers.get('cache-control'), /^private/);
+		}
+	});
+
+	test('a link leads elsewhere', async () => {
+		const link = await rpc(alice, 'add_file_link', { name: 'doc', url: 'https://example.org/doc?a=b' });
+		const answer = await download(alice, link.id);
+		assert.equal(answer.status, 302);
+		assert.equal(answer.headers.get('location'), 'https://example.org/doc?a=b');
+		assert.equal((await download(bob, link.id)).status, 404);
+	});
+
+	test('HEAD says all but the bytes', async () => {
+		const { body: file } = await upload(alice, { name: 'x' }, 'content');
+		const answer = await download(alice, file.id, {}, { method: 'HEAD' });
+		assert.equal(answer.status, 200);
+		assert.equal(answer.headers.get('content-length'), '7');
+		assert.equal(answer.headers.get('accept-ranges'), 'bytes');
+		assert.equal(await answer.text(), '');
+	});
+});
+
+describe('parts', () => {
+	const bytes = randomBytes(2 * chunk + 1000);
+	let file;
+	before(async () => {
+		({ body: file } = await upload(alice, { name: 'parts' }, bytes));
+	});
+
+	test('ranges', async () => {
+		const { length } = bytes;
+		for (const [range, first, last] of [['bytes=0-0', 0, 0], ['bytes=10-19', 10, 19], [`bytes=${chunk - 1}-${chunk}`, chunk - 1, chunk], [`bytes=${chunk}-`, chunk, length - 1],
+			['bytes=-5', length - 5, length - 1], [`bytes=-${2 * length}`, 0, length - 1], [`bytes=5-${2 * length}`, 5, length - 1], [`bytes=${length - 1}-`, length - 1, length - 1]])
+		{
+			const answer = await download(alice, file.id, { Range: range });
+			assert.equal(answer.status, 206, range);
+			assert.equal(answer.headers.get('content-range'), `bytes ${first}-${last}/${length}`);
+			assert.ok(Buffer.from(await answer.arrayBuffer()).equals(bytes.subarray(first, last + 1)), range);
+		}
+		for (const range of [`bytes=${length}-`, 'bytes=-0', 'bytes=99999999999999999999-'])
+		{
+			const answer = await download(alice, file.id, { Range: range });
+			assert.equal(answer.status, 416, range);
+			assert.equal(answer.headers.get('content-range'), `bytes */${length}`);
+			await answer.arrayBuffer();
+		}
+		for (const range of ['bytes=0-1,5-6', 'bytes=2-1', 'lines=0-1', 'bytes=x', 'bytes='])
+		{
+			const answer = await download(alice, file.id, { Range: range });
+			assert.equal(answer.status, 200, range);
+			assert.equal((await answer.arrayBuffer()).byteLength, length);
+		}
+	});
+
+	test('conditions', async () => {
+		const tag = `"${file.sha256}"`;
+		const status = async headers => {
+			const answer = await download(alice, file.id, headers);
+			await answer.arrayBuffer();
+			return answer.status;
+		};
+		assert.equal(await status({ 'If-None-Match': tag }), 304);
+		assert.equal(await status({ 'If-None-Match': `"x", W/${tag}` }), 304);
+		assert.equal(await status({ 'If-None-Match': '*' }), 304);
+		assert.equal(await status({ 'If-None-Match': '"x"' }), 200);
+		assert.equal(await status({ 'If-Match': '"x"' }), 412);
+		assert.equal(await status({ 'If-Match': tag }), 200);
+		assert.equal(await status({ Range: 'bytes=0-1', 'If-Range': tag }), 206);
+		assert.equal(await status({ Range: 'bytes=0-1', 'If-Range': '"x"' }), 200);
+		assert.equal(await status({ Range: 'bytes=0-1', 'If-Range': `W/${tag}` }), 200);
+		assert.equal(await status({ Range: 'bytes=0-1', 'If-Range': 'Sat, 21 Nov 2026 00:00:00 GMT' }), 200);
+	});
+});
+
+describe('uploads', () => {
+	test('in pieces, from where it stands', async () => {
+		const bytes = randomBytes(2 * chunk + 5000);
+		const size = bytes.length;
+		const cuts = [0, 100, chunk + 7, size];
+		const first = await upload(alice, { name: 'pieces', size }, bytes.subarray(0, cuts[1]));
+		assert.equal(first.status, 202);
+		assert.deepEqual([first.body.received, first.body.size], ['100', String(size)]);
+		const upload_id = first.body.id;
+		const gap = await upload(alice, { upload_id, byte_offset: 200 }, bytes.subarray(200, 300));
+		assert.deepEqual([gap.status, gap.body.error.data.reason], [409, 'wrong_offset']);
+		const overlap = await upload(alice, { upload_id, byte_offset: 50 }, bytes.subarray(50, cuts[2]));
+		assert.deepEqual([overlap.status, overlap.body.received], [202, String(cuts[2])]);
+		const stands = await upload(alice, { upload_id }, '');
+		assert.deepEqual([stands.status, stands.body.received], [202, String(cuts[2])]);
+		const much = await upload(alice, { upload_id, byte_offset: cuts[2] }, Buffer.concat([bytes.subarray(cuts[2]), Buffer.from('x')]));
+		assert.deepEqual([much.status, much.body.error.data.reason], [413, 'too_large']);
+		assert.equal((await upload(bob, { upload_id, byte_offset: cuts[2] }, 'x')).status, 404);
+		const last = await upload(alice, { upload_id, byte_offset: cuts[2] }, bytes.subarray(cuts[2]));
+		assert.deepEqual([last.status, last.body.sha256, last.body.id], [201, hash(bytes), upload_id]);
+		assert.equal((await upload(alice, { upload_id }, '')).body.id, upload_id);
+	});
+
+	test('a broken one goes on at what was received', async () => {
+		const bytes = randomBytes(3 * chunk);
+		const client_key = 'broken';
+		const raw = new Raw(world.port);
+		raw.socket.write(`POST /files?name=broken&client_key=${client_key} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${alice.token}\r\nContent-Length: ${bytes.length}\r\n\r\n`);
+		raw.socket.write(bytes.subarray(0, chunk + 1000));
+		const received = () => rpc(alice, 'begin_upload', { name: 'broken', mime_type: null, size: String(bytes.length), client_key }).then(row => Number(row.received));
+		await until(async () => await received() >= chunk, 'the first chunk is in');
+		raw.close();
+		await until(async () => await received() === chunk + 1000, 'the rest is in, too');
+		const at = await received();
+		const { id } = await rpc(alice, 'begin_upload', { name: 'broken', mime_type: null, size: String(bytes.length), client_key });
+		const { status, body } = await upload(alice, { upload_id: id, byte_offset: at }, bytes.subarray(at));
+		assert.deepEqual([status, body.sha256], [201, hash(bytes)]);
+	});
+
+	test('what is known already need not be sent', async () => {
+		const bytes = randomBytes(500_000);
+		const { body: first } = await upload(alice, { name: 'one' }, bytes);
+		const { status, body } = await upload(alice, { name: 'two', size: bytes.length, sha256: first.sha256 }, '');
+		assert.deepEqual([status, body.sha256], [201, first.sha256]);
+		assert.notEqual(body.id, first.id);
+		assert.equal((await upload(bob, { name: 'two', size: bytes.length, sha256: first.sha256 }, '')).status, 202);
+	});
+
+	test('refusals', async () => {
+		for (const [query, body, status, reason] of [[{}, 'x', 400, 'invalid_argument'], [{ name: '' }, 'x', 400, 'invalid_argument'], [{ name: 'a/b' }, 'x', 400, 'invalid_argument'],
+			[{ name: 'a', mime_type: 'nonsense' }, 'x', 400, 'invalid_mime_type'], [{ name: 'a.png', mime_type: 'image/png' }, 'no picture', 400, 'file_type_mismatch'],
+			[{ name: 'a', sha256: '0'.repeat(64) }, 'x', 400, 'file_hash_mismatch'], [{ name: 'a', size: '-1' }, 'x', 400, 'invalid_argument'],
+			[{ name: 'a', size: '99999999999999999999' }, 'x', 400, 'invalid_argument'], [{ name: 'a', size: '2147483649' }, 'x', 413, 'too_large'],
+			[{ name: 'a', byte_offset: '5' }, 'x', 400, 'invalid_argument'], [{ upload_id: '1' }, 'x', 404, 'no_such_upload'], [{ name: 'x'.repeat(5000) }, 'x', 400, 'invalid_argument']])
+		{
+			const answer = await upload(alice, query, body);
+			assert.deepEqual([answer.status, answer.body.error?.data.reason], [status, reason], JSON.stringify(query));
+		}
+		assert.equal((await upload({ token: 'x' }, { name: 'a' }, 'x')).status, 401);
+		assert.equal((await fetch(`${world.http}/files?name=a`, { method: 'POST', body: 'x' })).status, 401);
+		for (const query of ['name=%zz', 'name=a&name=b', 'name=a%00b', 'name=%ff'])
+			assert.equal((await fetch(`${world.http}/files?${query}`, { method: 'POST', headers: bearer(alice), body: 'x' })).status, 400, query);
+	});
+
+	test('a body that is refused is not asked for', async () => {
+		const raw = new Raw(world.port).write(`POST /files?name=a%2Fb HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${alice.token}\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n`);
+		assert.equal(await raw.status(), 400);
+		raw.close();
+		const good = new Raw(world.port).write(`POST /files?name=ab HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${alice.token}\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n`);
+		assert.equal(await good.status(), 100);
+		good.write('abc');
+		assert.equal(await good.status(2), 201);
+		good.close();
+	});
+});
+
+describe('time', () => {
+	test('who sends nothing more is cut off, who sends slowly is not', async () => {
+		const head = `POST /files?name=slow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${alice.token}\r\nContent-Length: 10\r\n\r\n`;
+		const mute = new Raw(world.port).write(`${head}abc`);
+		const slow = new Raw(world.port).write(head);
+		for (const letter of '1234567890')
+		{
+			slow.write(letter);
+			await new Promise(done => setTimeout(done, 400));
+		}
+		assert.equal(await slow.status(), 201);
+		await within(mute.end, 'the mute one ends', 5000);
+		assert.deepEqual(mute.statuses, []);
+		mute.close();
+		slow.close();
+	});
+
+	test('who takes nothing more is cut off', async () => {
+		const { body: file } = await upload(alice, { name: 'long' }, randomBytes(16 << 20));
+		const raw = new Raw(world.port);
+		raw.socket.pause();
+		raw.write(`GET /files/${file.id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${alice.token}\r\n\r\n`);
+		await new Promise(done => setTimeout(done, 4000));
+		raw.socket.resume();
+		await within(raw.end, 'end', 5000);
+		assert.ok(raw.text.length < 16 << 20, `${raw.text.length} bytes came`);
+		raw.close();
+	});
+
+	test('a revoked login ends a long download', async () => {
+		const carol = await world.user('carol');
+		const { body: file } = await upload(carol, { name: 'long' }, randomBytes(64 << 20));
+		const raw = new Raw(world.port).write(`GET /files/${file.id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${carol.token}\r\n\r\n`);
+		await raw.status();
+		raw.socket.pause();
+		await rpc(carol, 'log_out');
+		// Reads a little now and then: never mute, far from the end when the login is looked at.
+		const sips = setInterval(() => {
+			raw.socket.resume();
+			setTimeout(() => raw.socket.pause(), 2);
+		}, 300);
+		await within(raw.end, 'end', 30000).finally(() => clearInterval(sips));
+		assert.ok(raw.text.length < 64 << 20);
+		raw.close();
+	});
+});
+
+describe('a gibibyte', () => {
+	const size = 1 << 30;
+	const unit = randomBytes(1 << 20);
+	// Every mebibyte begins with its number.
+	const piece = number => {
+		const bytes = Buffer.from(unit);
+		bytes.writeUInt32LE(number);
+		return bytes;
+	};
+	const memory = async () => {
+		const [pid] = await world.gateway.workers();
+		return Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+	};
+
+	test('in, out, and never much of it in memory', async () => {
+		const samples = [];
+		const before = await memory();
+		const sampler = setInterval(() => memory().then(value => samples.push(value)), 250);
+		const whole = createHash('sha256');
+		const post = request(`${world.http}/files?name=huge`, { method: 'POST', headers: { ...bearer(alice), 'Content-Length': size } });
+		const answered = once(post, 'response');
+		answered.catch(() => {});
+		for (let number = 0; number < size / unit.length; number++)
+		{
+			const bytes = piece(number);
+			whole.update(bytes);
+			if (!post.write(bytes))
+				await once(post, 'drain');
+		}
+		post.end();
+		const [response] = await within(answered, 'answer', 300000);
+		let text = '';
+		for await (const data of response)
+			text += data;
+		assert.equal(response.statusCode, 201, text);
+		const file = JSON.parse(text);
+		assert.equal(file.sha256, whole.digest('hex'));
+
+		const back = createHash('sha256');
+		let length = 0;
+		for await (const data of (await download(alice, file.id)).body)
+		{
+			back.update(data);
+			length += data.length;
+		}
+		clearInterval(sampler);
+		assert.equal(length, size);
+		assert.equal(back.digest('hex'), file.sha256);
+		const growth = Math.max(...samples) - before;
+		assert.ok(growth < 8, `grew by ${growth} MiB`);
+	});
+});
