@@ -35,6 +35,7 @@
 #include "chat/hub.h"
 #include "chat/oidc.h"
 #include "chat/session.h"
+#include "chat/ticket.h"
 #include "io/loop.h"
 #include "io/supervisor.h"
 #include "io/timer.h"
@@ -162,6 +163,7 @@ main(int argc, char **argv)
 	log_open((enum log_level) config.log_level, (enum log_format) config.log_format, "parent");
 	if (!open_listeners())
 		return 1;
+	ticket_open();
 	code = supervise(config.workers, worker, config.drain_timeout + 2 * DRAIN_GRACE);
 	mem_free(listeners);
 	config_free(&config);

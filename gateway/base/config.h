@@ -46,6 +46,8 @@ struct config
 	int log_format;        /* enum log_format */
 
 	/* Over HTTP, and whoever connects. */
+	char *ticket_secret;         /* what tickets' key is made of; empty: of chance */
+	int ticket_lifetime;         /* milliseconds */
 	int files_size;              /* connections per worker for pieces of files */
 	int file_timeout;            /* milliseconds that one call of a transfer may take */
 	int max_transfers;           /* files on their way at a time, per worker */

@@ -34,6 +34,7 @@
 #include "chat/fault.h"
 #include "chat/login.h"
 #include "chat/render.h"
+#include "chat/ticket.h"
 #include "codec/json.h"
 #include "codec/value.h"
 #include "pg/pool.h"
@@ -228,8 +229,42 @@ run_authenticate(struct call *call, struct session *session)
 	}
 }
 
-static const struct native natives[] = {
-	{"ping", run_ping}, {"discover", run_discover}, {"authenticate", run_authenticate}};
+/* The only parameter of create_ticket: a file's id. 0: it is missing or bad, or there are others. */
+static int64_t
+ticket_subject(const struct call *call)
+{
+	struct value_param param = {0};
+	const json_t *id = json_object_get(call->params, "file_id");
+
+	if (id == NULL || json_object_size(call->params) != 1 ||
+		value_encode((struct value_type){VALUE_BIGINT, false}, id, call->arena, &param) != NULL ||
+		param.text == NULL)
+		return 0;
+	return strtoll(param.text, NULL, 10);
+}
+
+static void
+run_create_ticket(struct call *call, struct session *session)
+{
+	int64_t file_id = ticket_subject(call);
+	struct buf answer = {0};
+
+	if (session->user_id == 0)
+		refuse(call, fault_not_authenticated());
+	else if (file_id <= 0)
+		refuse(call, fault_parameter("file_id", "an id as a decimal string, and nothing else"));
+	else
+	{
+		ticket_issue(&answer, session, file_id);
+		succeed(call, answer.data, answer.length);
+	}
+	buf_free(&answer);
+}
+
+static const struct native natives[] = {{"ping", run_ping},
+										{"discover", run_discover},
+										{"authenticate", run_authenticate},
+										{"create_ticket", run_create_ticket}};
 
 /* True when it is one of the gateway's own, and answered or on its way. */
 static bool

@@ -120,6 +120,15 @@ fault_needs_socket(void)
 }
 
 struct rpc_error
+fault_bad_ticket(void)
+{
+	return (struct rpc_error){.code = 401,
+							  .message = "the ticket is for something else, or has expired",
+							  .reason = "bad_ticket",
+							  .hint = "create_ticket makes another one"};
+}
+
+struct rpc_error
 fault_internal(void)
 {
 	return (struct rpc_error){.code = 500, .message = "internal error", .reason = "internal"};

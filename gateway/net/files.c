@@ -34,6 +34,7 @@
 #include "chat/fault.h"
 #include "chat/render.h"
 #include "chat/session.h"
+#include "chat/ticket.h"
 #include "codec/field.h"
 
 #define PIECE       262144 /* bytes: a chunk of the database's */
@@ -232,18 +233,24 @@ on_gone(struct http *http)
 	transfer_count--;
 }
 
-/* Find out whose request it is; admitted or refuse follows, never at once. */
+/* Find out whose request it is; admitted or refuse follows. */
 static void
 visit(struct transfer *transfer)
 {
 	struct http *http = transfer->http;
 	char *bearer = http_bearer(http);
 	struct rpc_error error = fault_not_authenticated();
+	struct buf ticket = {0};
+	bool has_ticket = transfer->outward && head_parameter(&http->head->query, "ticket", &ticket) == 1;
 
-	if (bearer == NULL)
+	error.hint = "send a token as Authorization: Bearer";
+	if (bearer == NULL && !has_ticket)
 		refuse(transfer, &error);
 	else
 		transfer->session = session_visit(&visitor_ops, transfer, http->address, bearer);
+	if (bearer == NULL && has_ticket)
+		ticket_admit(transfer->session, buf_text(&ticket), TICKET_FILE, strtoll(transfer->id, NULL, 10));
+	buf_free(&ticket);
 	mem_free(bearer);
 }
 

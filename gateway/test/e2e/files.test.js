@@ -34,7 +34,7 @@ const rpc = async (user, method, params) => {
 };
 
 before(async () => {
-	world = await World.start({ knobs: { slow_timeout: '2s', workers: 1 } });
+	world = await World.start({ knobs: { slow_timeout: '2s', ticket_lifetime: '5s', workers: 2 } });
 	await world.sql(`SELECT chat.set_setting('file_max_bytes', '2147483648'), chat.set_setting('file_quota', '8589934592')`);
 	alice = await world.user('alice');
 	bob = await world.user('bob');
@@ -269,18 +269,61 @@ describe('time', () => {
 	test('a revoked login ends a long download', async () => {
 		const carol = await world.user('carol');
 		const { body: file } = await upload(carol, { name: 'long' }, randomBytes(64 << 20));
-		const raw = new Raw(world.port).write(`GET /files/${file.id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${carol.token}\r\n\r\n`);
+		const raw = new Raw(world.port);
+		raw.socket.on('data', () => raw.socket.pause());
+		raw.write(`GET /files/${file.id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${carol.token}\r\n\r\n`);
 		await raw.status();
-		raw.socket.pause();
 		await rpc(carol, 'log_out');
 		// Reads a little now and then: never mute, far from the end when the login is looked at.
-		const sips = setInterval(() => {
-			raw.socket.resume();
-			setTimeout(() => raw.socket.pause(), 2);
-		}, 300);
+		const sips = setInterval(() => raw.socket.resume(), 100);
 		await within(raw.end, 'end', 30000).finally(() => clearInterval(sips));
 		assert.ok(raw.text.length < 64 << 20);
 		raw.close();
+	});
+});
+
+describe('tickets', () => {
+	const open = (file_id, ticket, headers = {}) => fetch(`${world.http}/files/${file_id}?ticket=${ticket}`, { headers: { Connection: 'close', ...headers } });
+
+	test('one opens one file, without a token, as often as it is shown, on every worker', async () => {
+		const { body: file } = await upload(alice, { name: 'pic.png', mime_type: 'image/png' }, png);
+		const { body: other } = await upload(alice, { name: 'other' }, 'other');
+		const { ticket, url, expires_at } = await rpc(alice, 'create_ticket', { file_id: file.id });
+		assert.equal(url, `/files/${file.id}?ticket=${ticket}`);
+		const left = new Date(expires_at) - Date.now();
+		assert.ok(left > 3000 && left < 5000, `${left} ms`);
+		for (let n = 0; n < 20; n++)
+			assert.equal((await fetch(world.http + url, { headers: { Connection: 'close' } })).status, 200);
+		assert.equal((await open(file.id, ticket, { Range: 'bytes=0-7' })).status, 206);
+		assert.equal((await open(other.id, ticket)).status, 401);
+		for (const bad of ['', 'x', ticket.slice(0, -1), `${ticket.slice(0, -1)}${ticket.endsWith('0') ? 1 : 0}`, ticket.toUpperCase()])
+			assert.equal((await open(file.id, bad)).status, 401, bad);
+		await until(async () => (await open(file.id, ticket)).status === 401, 'it has expired', 8000);
+	});
+
+	test('one is as good as its login, and lets nobody see more', async () => {
+		const dave = await world.user('dave');
+		const { body: file } = await upload(dave, { name: 'x' }, 'content');
+		const second = { ...dave, ...await world.logIn(dave) };
+		const own = await rpc(dave, 'create_ticket', { file_id: file.id });
+		const elsewhere = await rpc(second, 'create_ticket', { file_id: file.id });
+		const foreign = await rpc(bob, 'create_ticket', { file_id: file.id });
+		assert.equal((await open(file.id, foreign.ticket)).status, 404);
+		assert.equal((await open(file.id, elsewhere.ticket)).status, 200);
+		await rpc(second, 'log_out');
+		assert.equal((await open(file.id, elsewhere.ticket)).status, 401);
+		assert.equal((await open(file.id, own.ticket)).status, 200);
+	});
+
+	test('only who is logged in gets one', async () => {
+		const socket = await world.connect();
+		await assert.rejects(socket.call('create_ticket', { file_id: '1' }), /401/);
+		await socket.close();
+		const good = await world.connect(alice);
+		await assert.rejects(good.call('create_ticket', {}), /-32602/);
+		await assert.rejects(good.call('create_ticket', { file_id: 'x' }), /-32602/);
+		await assert.rejects(good.call('create_ticket', { file_id: '1', more: 1 }), /-32602/);
+		await good.close();
 	});
 });
 
@@ -294,8 +337,9 @@ describe('a gibibyte', () => {
 		return bytes;
 	};
 	const memory = async () => {
-		const [pid] = await world.gateway.workers();
-		return Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+		const sizes = await Promise.all((await world.gateway.workers()).map(async pid =>
+			Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))[1]) / 1024));
+		return Math.max(...sizes);
 	};
 
 	test('in, out, and never much of it in memory', async () => {

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * chat/ticket.c
+ *	  Tickets: create_ticket for those who have a token, and their use where none can be sent, as in <img> and <video>.
+ *
+ * A ticket opens one file for one login, for ticket_lifetime, as often as it is shown. It is only as good as its
+ * login: each use asks the database whether that has ended meanwhile; whether the user may read the file is asked as
+ * for everybody. The key is made by the parent before it has workers, or of ticket_secret, which gateways on several
+ * machines may share.
+ *
+ * Called from: main.c, chat/call, net/files. Calls: codec/ticket, pg/pool.
+ */
+#include "chat/ticket.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/config.h"
+#include "base/mem.h"
+#include "chat/fault.h"
+#include "pg/pool.h"
+
+/* The question whether a ticket's login is good. */
+struct check
+{
+	struct pg_call pg;     /* list_live_sessions */
+	uint64_t session;      /* handle of the visitor */
+	struct ticket ticket;  /* what he has shown */
+	char ids[32];          /* parameter: the login's id */
+	const char *values[1]; /* for pg */
+};
+
+static const struct pg_statement find_login = {
+	"find_login", "SELECT session_id FROM chat.list_live_sessions($1::bigint[])", 1};
+static unsigned char key[TICKET_KEY]; /* from ticket_open on */
+static const int text_only[1];        /* lengths and formats of check's parameter */
+
+void
+ticket_open(void)
+{
+	if (config.ticket_secret[0] != '\0')
+		ticket_make_key(config.ticket_secret, key);
+	else if (getrandom(key, sizeof key, 0) != (ssize_t) sizeof key)
+		abort();
+}
+
+/* Milliseconds since 1970, as all machines have them. */
+static int64_t
+wall_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void
+ticket_issue(struct buf *out, const struct session *session, int64_t file_id)
+{
+	struct ticket ticket = {TICKET_FILE, session->user_id, session->login_id, file_id,
+							wall_clock() + config.ticket_lifetime};
+	time_t seconds = (time_t) (ticket.expires / 1000);
+	struct buf text = {0};
+	struct tm parts;
+	char at[32];
+
+	ticket_write(&text, &ticket, key);
+	strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &parts));
+	buf_format(out, "{\"ticket\":\"%s\",\"url\":\"/files/%lld?ticket=%s\",\"expires_at\":\"%s.%03dZ\"}",
+			   buf_text(&text), (long long) file_id, buf_text(&text), at, (int) (ticket.expires % 1000));
+	buf_free(&text);
+}
+
+static void
+on_checked(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *result)
+{
+	struct check *check = list_entry(pg, struct check, pg);
+	struct session *session = session_find(check->session);
+	struct rpc_error error = fault_session_ended();
+
+	if (verdict != PG_DONE)
+		error = fault_from_database(verdict, result, "list_live_sessions");
+	if (session != NULL && verdict == PG_DONE && result_rows(result) == 1)
+	{
+		session->user_id = check->ticket.user_id;
+		session->login_id = check->ticket.login_id;
+		session->ops->admitted(session->socket);
+	}
+	else if (session != NULL)
+		session_refuse(session, &error);
+	mem_free(check);
+}
+
+void
+ticket_admit(struct session *session, const char *text, enum ticket_kind kind, int64_t subject)
+{
+	struct rpc_error error = fault_bad_ticket();
+	struct check *check;
+	struct ticket ticket;
+
+	if (!ticket_read(text, strlen(text), key, &ticket) || ticket.kind != kind || ticket.subject != subject ||
+		ticket.expires < wall_clock())
+	{
+		session_refuse(session, &error);
+		return;
+	}
+	check = mem_alloc(sizeof *check);
+	check->session = session_handle(session);
+	check->ticket = ticket;
+	snprintf(check->ids, sizeof check->ids, "{%lld}", (long long) ticket.login_id);
+	check->values[0] = check->ids;
+	check->pg = (struct pg_call){.statement = &find_login,
+								 .values = check->values,
+								 .lengths = text_only,
+								 .formats = text_only,
+								 .lane = LANE_OWN,
+								 .repeatable = true,
+								 .done = on_checked};
+	pool_submit(&check->pg);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* Tickets made and honoured. See chat/ticket.c. */
+#ifndef CHAT_TICKET_H
+#define CHAT_TICKET_H
+
+#include "base/buf.h"
+#include "chat/session.h"
+#include "codec/ticket.h"
+
+extern void ticket_open(void); /* in the parent: all its workers have one key */
+
+/* Append what create_ticket answers: ticket, url, expires_at. */
+extern void ticket_issue(struct buf *out, const struct session *session, int64_t file_id);
+
+/* Admit or refuse a visitor by a ticket for this. */
+extern void ticket_admit(struct session *session, const char *text, enum ticket_kind kind, int64_t subject);
+
+#endif
