@@ -46,6 +46,7 @@ struct config
 	int log_format;        /* enum log_format */
 
 	/* Over HTTP, and whoever connects. */
+	char *allowed_origins;       /* of pages that may use it from elsewhere */
 	char *ticket_secret;         /* what tickets' key is made of; empty: of chance */
 	int ticket_lifetime;         /* milliseconds */
 	int files_size;              /* connections per worker for pieces of files */

@@ -120,6 +120,7 @@ on_poll_closed(uv_handle_t *handle)
 {
 	struct http *http = list_entry(handle, struct http, poll);
 
+	buf_free(&http->common);
 	buf_free(&http->fields);
 	buf_free(&http->body);
 	buf_free(&http->front);
@@ -272,6 +273,9 @@ begin_answer(struct http *http, int status, int64_t length)
 		buf_format(&http->front, "Content-Type: %s\r\n", http->type);
 	if (http->close)
 		buf_add_text(&http->front, "Connection: close\r\n");
+	if (http->allowed != NULL)
+		buf_format(&http->front, "Allow: %s\r\n", http->allowed);
+	buf_add(&http->front, http->common.data, http->common.length);
 	buf_add(&http->front, http->fields.data, http->fields.length);
 	buf_add_text(&http->front, "\r\n");
 	http_give(http);
@@ -308,7 +312,6 @@ http_error(struct http *http, const struct rpc_error *error)
 
 	buf_clear(&http->fields);
 	buf_clear(&http->body);
-	route_common_fields(http);
 	rpc_write_error(&http->body, "null", error);
 	http->type = "application/json";
 	http_field(http, "Cache-Control", "no-store");
@@ -393,6 +396,8 @@ begin(struct http *http)
 	watch(http, 0);
 	read_address(http);
 	route_common_fields(http);
+	http->common = http->fields;
+	http->fields = (struct buf){0};
 	if (!is_malformed(http))
 		route(http);
 	http->head = NULL;
@@ -566,6 +571,7 @@ finish(struct http *http)
 {
 	drop_handler(http);
 	buf_clear(&http->fields);
+	buf_free(&http->common);
 	buf_free(&http->body);
 	http->type = http->allowed = NULL;
 	http->is_head = http->begun = false;

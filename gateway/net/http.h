@@ -53,6 +53,7 @@ struct http
 	bool close;          /* the connection ends with it */
 
 	/* http.c's own. */
+	struct buf common;                  /* header lines that the answer has whatever it is */
 	int fd;                             /* the socket, owned */
 	uv_poll_t poll;                     /* watches it */
 	int events;                         /* what poll is set for */

@@ -3,12 +3,13 @@
  * route.c
  *	  Who takes which request: the table of paths, and what is refused before anybody takes it.
  *
- * Called from: net/http. Calls: net/page, net/rpc, net/files.
+ * Called from: net/http. Calls: net/cors, net/page, net/rpc, net/files.
  */
 #include "net/route.h"
 
 #include <string.h>
 
+#include "net/cors.h"
 #include "net/files.h"
 #include "net/page.h"
 #include "net/rpc.h"
@@ -59,8 +60,7 @@ void
 route_common_fields(struct http *http)
 {
 	http_field(http, "Referrer-Policy", "no-referrer");
-	if (http->allowed != NULL)
-		http_field(http, "Allow", "%s", http->allowed);
+	cors_add_fields(http);
 }
 
 static void
@@ -86,6 +86,10 @@ route(struct http *http)
 		http->close = true;
 		http_refuse(http, http->refusal, "too_many_sockets", "there are too many connections");
 	}
+	else if (!cors_allows(head))
+		http_refuse(http, 403, "origin_not_allowed", "pages of that origin may not use this gateway");
+	else if (cors_preflight(http))
+		return;
 	else if (place == NULL)
 		http_refuse(http, 404, "not_found", "there is nothing here");
 	else if ((place->methods & method) == 0)
@@ -101,13 +105,16 @@ route(struct http *http)
 bool
 route_refuses_upgrade(struct http *http)
 {
-	if (http->refusal == 0 && server_is_accepting() && head_is(&http->head->path, "/ws"))
+	if (http->refusal == 0 && server_is_accepting() && cors_allows(http->head) &&
+		head_is(&http->head->path, "/ws"))
 		return false;
 	http->close = true;
 	if (http->refusal != 0)
 		http_refuse(http, http->refusal, "too_many_sockets", "there are too many connections");
 	else if (!server_is_accepting())
 		http_refuse(http, 503, "draining", "this gateway ends; connect again");
+	else if (!cors_allows(http->head))
+		http_refuse(http, 403, "origin_not_allowed", "pages of that origin may not use this gateway");
 	else
 		http_refuse(http, 404, "not_found", "WebSockets are at /ws");
 	return true;
