@@ -34,6 +34,7 @@
 #include "chat/cursor.h"
 #include "chat/hub.h"
 #include "chat/oidc.h"
+#include "chat/openrpc.h"
 #include "chat/session.h"
 #include "chat/ticket.h"
 #include "io/loop.h"
@@ -105,6 +106,7 @@ take_apart(void)
 	loop_settle();
 	hub_close();
 	alive_close();
+	openrpc_close();
 	catalog_close();
 	session_tables_free();
 	timer_close_all();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * page.c
- *	  Static files of web_root at /, /healthz and /readyz.
+ *	  Static files of web_root at /, /healthz and /readyz, /openrpc.json.
  *
  * A file's name is made of components of harmless characters, none of which begins with a dot, beneath web_root. Its
  * tag is made of size and time; a client that has it gets 304.
@@ -20,6 +20,8 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "chat/catalog.h"
+#include "chat/openrpc.h"
+#include "codec/field.h"
 #include "net/server.h"
 #include "pg/listener.h"
 #include "pg/pool.h"
@@ -175,6 +177,28 @@ void
 page_health(struct http *http)
 {
 	answer_text(http, 200, "ok");
+}
+
+void
+page_openrpc(struct http *http)
+{
+	struct slice known;
+	size_t length;
+	const char *tag;
+	const char *text = openrpc_text(&length, &tag);
+
+	if (text == NULL)
+	{
+		http_refuse(http, 503, "unavailable", "the methods are not known yet");
+		return;
+	}
+	http->type = "application/json";
+	http_field(http, "ETag", "%s", tag);
+	http_field(http, "Cache-Control", "no-cache");
+	buf_add(&http->body, text, length);
+	http_answer(http, head_field(http->head, "if-none-match", &known) == 1 && field_has_tag(&known, tag, true)
+						  ? 304
+						  : 200);
 }
 
 void

@@ -11,6 +11,7 @@ extern void page_close(void);
 extern void page_file(struct http *http);
 extern void page_health(struct http *http);
 extern void page_readiness(struct http *http);
+extern void page_openrpc(struct http *http);
 extern void page_socket(struct http *http); /* /ws without an upgrade */
 
 #endif

@@ -29,8 +29,13 @@ struct place
 };
 
 static const struct place places[] = {
-	{"/healthz", GET, page_health}, {"/readyz", GET, page_readiness}, {"/ws", GET, page_socket},
-	{"/rpc", POST, rpc_begin},      {"/files", POST, files_post},     {"/files/", GET, files_get},
+	{"/healthz", GET, page_health},
+	{"/readyz", GET, page_readiness},
+	{"/openrpc.json", GET, page_openrpc},
+	{"/ws", GET, page_socket},
+	{"/rpc", POST, rpc_begin},
+	{"/files", POST, files_post},
+	{"/files/", GET, files_get},
 	{"/", GET, page_file},
 };
 

@@ -198,7 +198,7 @@ describe('connections', () => {
 	});
 
 	test('a client that goes before the answer hurts nobody', async () => {
-		await world.sql('CREATE FUNCTION chat.nap(actor_id bigint) RETURNS integer LANGUAGE sql AS $$ SELECT 1 FROM pg_sleep(0.5) $$; GRANT EXECUTE ON FUNCTION chat.nap TO chat_user');
+		await world.sql('CREATE FUNCTION chat.nap(actor_id bigint) RETURNS integer LANGUAGE sql AS $$ SELECT 1 FROM pg_sleep(0.5) $$; COMMENT ON FUNCTION chat.nap IS 'Sleeps.'; GRANT EXECUTE ON FUNCTION chat.nap TO chat_user');
 		await until(async () => (await post(call('nap'), alice)).body.result === 1, 'nap is there');
 		for (let n = 0; n < 5; n++)
 		{
@@ -230,5 +230,44 @@ describe('without a database', () => {
 		await until(async () => (await post(call('get_profile'), { ...user, port: cut.port })).status === 200, '200');
 		await cut.stop();
 		relay.stop();
+	});
+});
+
+describe('/openrpc.json', () => {
+	test('describes every method, and again when functions change', async () => {
+		const get = headers => fetch(`${world.http}/openrpc.json`, { headers });
+		const first = await get();
+		assert.equal(first.status, 200);
+		assert.match(first.headers.get('content-type'), /^application\/json/);
+		const document = await first.json();
+		assert.match(document.openrpc, /^1\./);
+		const socket = await world.connect();
+		const discovered = await socket.call('discover');
+		await socket.close();
+		const names = document.methods.map(method => method.name);
+		assert.equal(new Set(names).size, names.length);
+		assert.deepEqual(names.toSorted(), [...discovered.map(one => one.method), 'authenticate', 'create_ticket', 'discover', 'ping'].toSorted());
+		for (const method of document.methods)
+		{
+			assert.ok(method.description, method.name);
+			assert.ok(method.result.schema, method.name);
+			assert.ok(!method.params.some(({ name }) => name.startsWith('actor_')), method.name);
+		}
+		const send = document.methods.find(({ name }) => name === 'send_message');
+		assert.deepEqual(send.params.find(({ name }) => name === 'chat_id'), { name: 'chat_id', required: true, schema: { type: 'string', pattern: '^-?[0-9]{1,19}$' } });
+		assert.equal(send.params.find(({ name }) => name === 'mention_ids').schema.type, 'array');
+		assert.equal(send.params.find(({ name }) => name === 'body').required, false);
+		const list = document.methods.find(({ name }) => name === 'list_messages').result.schema;
+		assert.deepEqual(Object.keys(list.properties), ['rows', 'has_more']);
+		assert.equal(list.properties.rows.items.properties.sent_at.format, 'date-time');
+
+		const tag = first.headers.get('etag');
+		assert.equal((await get({ 'If-None-Match': tag })).status, 304);
+		await world.sql(`CREATE FUNCTION chat.newcomer(actor_id bigint) RETURNS void LANGUAGE sql AS ''; COMMENT ON FUNCTION chat.newcomer IS 'New.'; GRANT EXECUTE ON FUNCTION chat.newcomer TO chat_user`);
+		const second = await until(async () => {
+			const answer = await get({ 'If-None-Match': tag });
+			return answer.status === 200 && answer.json();
+		}, 'another document');
+		assert.deepEqual(second.methods.find(({ name }) => name === 'newcomer').result.schema, { type: 'null' });
 	});
 });
