@@ -35,6 +35,7 @@
 #include "chat/hub.h"
 #include "chat/oidc.h"
 #include "chat/openrpc.h"
+#include "chat/rate.h"
 #include "chat/session.h"
 #include "chat/ticket.h"
 #include "io/loop.h"
@@ -106,6 +107,7 @@ take_apart(void)
 	loop_settle();
 	hub_close();
 	alive_close();
+	rate_close();
 	openrpc_close();
 	catalog_close();
 	session_tables_free();

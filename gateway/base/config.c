@@ -102,6 +102,8 @@ static const struct knob knobs[] = {
 	VALUE(slow_timeout, KNOB_DURATION, "30s", 1000, 600000, "a socket that takes nothing of what is queued for so long: close 4008"),
 	VALUE(group_limit, KNOB_NUMBER, "64", 1, 1000, "calls that may share one transaction"),
 	VALUE(max_sockets, KNOB_NUMBER, "0", 0, 1000000, "sockets per worker; beyond: 503; 0: as many as there are descriptors for"),
+	VALUE(calls_per_second, KNOB_NUMBER, "0", 0, 100000, "calls a second of one session, by whatever sockets, or of one address before login; beyond: 429; 0: any number"),
+	VALUE(calls_burst, KNOB_NUMBER, "100", 1, 100000, "calls that may come at once under calls_per_second"),
 	TEXT(allowed_origins, "", "origins, comma-separated, whose pages may use the gateway besides those it serves itself; *: all"),
 	TEXT(ticket_secret, "", "secret that the key of tickets is made of, the same for all gateways behind one name; empty: a new key at each start"),
 	VALUE(ticket_lifetime, KNOB_DURATION, "5min", 1000, 86400000, "how long create_ticket's answer opens its file"),

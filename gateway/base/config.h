@@ -46,6 +46,8 @@ struct config
 	int log_format;        /* enum log_format */
 
 	/* Over HTTP, and whoever connects. */
+	int calls_per_second;        /* of one login, or one address; 0: no limit */
+	int calls_burst;             /* as many at once */
 	char *allowed_origins;       /* of pages that may use it from elsewhere */
 	char *ticket_secret;         /* what tickets' key is made of; empty: of chance */
 	int ticket_lifetime;         /* milliseconds */

@@ -19,6 +19,7 @@ static const char *const names[STAT_COUNT] = {
 	[STAT_CALLS] = "calls",
 	[STAT_CALLS_FAILED] = "calls_failed",
 	[STAT_CALLS_REPEATED] = "calls_repeated",
+	[STAT_CALLS_LIMITED] = "calls_limited",
 	[STAT_GROUPS] = "groups",
 	[STAT_GROUPS_FAILED] = "groups_failed",
 	[STAT_CONNECTIONS_LOST] = "connections_lost",

@@ -33,6 +33,7 @@
 #include "chat/catalog.h"
 #include "chat/fault.h"
 #include "chat/login.h"
+#include "chat/rate.h"
 #include "chat/render.h"
 #include "chat/ticket.h"
 #include "codec/json.h"
@@ -470,12 +471,33 @@ start(struct call *call, struct session *session)
 	pool_submit(&call->pg);
 }
 
+/* One call too many: it is refused; a visitor's only one as the whole request, which HTTP has a status for. */
+static void
+limit(struct call *call, struct session *session, enum rate_verdict verdict, long long wait)
+{
+	struct rpc_error error = fault_rate_limited(wait);
+
+	if (session->visitor && !reply_is_batch(call->reply))
+		session_refuse(session, &error);
+	else
+		refuse(call, error);
+	if (verdict == RATE_FLOODED && !session->visitor)
+		session_finish(session, SESSION_FLOODS);
+}
+
 /* First look at a call. True: it is prepared. False: it was answered, or is on its way by itself. */
 static bool
 consider(struct call *call, struct session *session)
 {
 	struct rpc_error error = fault_unavailable();
+	long long wait = 0;
+	enum rate_verdict verdict = rate_count(session, &wait);
 
+	if (verdict != RATE_GOOD)
+	{
+		limit(call, session, verdict, wait);
+		return false;
+	}
 	call->catalog = catalog_share();
 	if (run_native(call, session))
 		return false;

@@ -120,6 +120,16 @@ fault_needs_socket(void)
 }
 
 struct rpc_error
+fault_rate_limited(long long wait)
+{
+	return (struct rpc_error){.code = 429,
+							  .message = "too many calls",
+							  .reason = "rate_limited",
+							  .hint = "wait, or send fewer calls a second",
+							  .retry_after = wait};
+}
+
+struct rpc_error
 fault_bad_ticket(void)
 {
 	return (struct rpc_error){.code = 401,

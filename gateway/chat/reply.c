@@ -45,6 +45,12 @@ reply_has_room(const struct reply *reply, size_t length)
 }
 
 bool
+reply_is_batch(const struct reply *reply)
+{
+	return reply->batch;
+}
+
+bool
 reply_is_full(const struct reply *reply)
 {
 	return reply->text.length >= (size_t) config.answer_limit;

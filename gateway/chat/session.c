@@ -70,6 +70,7 @@ static const struct ending endings[SESSION_END_COUNT] = {
 	[SESSION_TOO_BIG] = {1009, "too_big"},
 	[SESSION_NOT_TEXT] = {1003, "text_only"},
 	[SESSION_DRAINED] = {1001, "drained"},
+	[SESSION_FLOODS] = {4029, "rate_limited"},
 	[SESSION_SERVED] = {1000, "served"},
 	[SESSION_REFUSED] = {1000, "refused"},
 };

@@ -29,6 +29,7 @@ enum session_end
 	SESSION_TOO_BIG,      /* sent more than frame_limit */
 	SESSION_NOT_TEXT,     /* sent a binary frame */
 	SESSION_DRAINED,      /* this worker ends */
+	SESSION_FLOODS,       /* goes on calling whatever it is told */
 	SESSION_SERVED,       /* a visitor has got what he came for */
 	SESSION_REFUSED,      /* a visitor was told why not */
 	SESSION_END_COUNT

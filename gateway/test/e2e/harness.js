@@ -259,10 +259,11 @@ export class Socket
 // A process of the gateway. `log` is all it has written.
 export class Gateway
 {
-	constructor(args, env = {})
+	// `under`: a command that runs it, such as prlimit.
+	constructor(args, env = {}, under = [])
 	{
 		this.log = '';
-		this.process = spawn(clusterScript, ['as', binary, ...args], { env: { ...process.env, ...env } });
+		this.process = spawn(clusterScript, ['as', ...under, binary, ...args], { env: { ...process.env, ...env } });
 		for (const stream of [this.process.stdout, this.process.stderr])
 			stream.on('data', chunk => this.log += chunk);
 		this.exited = once(this.process, 'close').then(([code, signal]) => this.status = { code, signal });

@@ -198,7 +198,7 @@ describe('connections', () => {
 	});
 
 	test('a client that goes before the answer hurts nobody', async () => {
-		await world.sql('CREATE FUNCTION chat.nap(actor_id bigint) RETURNS integer LANGUAGE sql AS $$ SELECT 1 FROM pg_sleep(0.5) $$; COMMENT ON FUNCTION chat.nap IS 'Sleeps.'; GRANT EXECUTE ON FUNCTION chat.nap TO chat_user');
+		await world.sql(`CREATE FUNCTION chat.nap(actor_id bigint) RETURNS integer LANGUAGE sql AS $$ SELECT 1 FROM pg_sleep(0.5) $$; COMMENT ON FUNCTION chat.nap IS 'Sleeps.'; GRANT EXECUTE ON FUNCTION chat.nap TO chat_user`);
 		await until(async () => (await post(call('nap'), alice)).body.result === 1, 'nap is there');
 		for (let n = 0; n < 5; n++)
 		{

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* How many calls a second. See rate.c. */
+#ifndef CHAT_RATE_H
+#define CHAT_RATE_H
+
+#include <stdbool.h>
+
+#include "chat/session.h"
+
+enum rate_verdict
+{
+	RATE_GOOD,
+	RATE_OVER,   /* this call is one too many: *wait says when to try again */
+	RATE_FLOODED /* and there were many such: who sends them does not listen */
+};
+
+/* One call more of this session's login, or of its address when nobody is logged in. wait: milliseconds. */
+extern enum rate_verdict rate_count(const struct session *session, long long *wait);
+extern void rate_close(void);
+
+#endif

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: PostgreSQL
+// Limits: sockets, sockets of one address, calls a second, sockets whose client is gone without a word, descriptors.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Raw } from './raw.js';
+import { freePort, Gateway, Socket, until, within, World } from './harness.js';
+
+const get = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n';
+
+describe('sockets', () => {
+	let world;
+	before(async () => {
+		world = await World.start({ knobs: { max_sockets: 4 } });
+	});
+	after(() => world.stop());
+
+	const fill = async () => {
+		const sockets = await Promise.allSettled([1, 2, 3, 4].map(() => world.connect()));
+		if (sockets.every(({ status }) => status === 'fulfilled'))
+			return sockets.map(({ value }) => value);
+		await Promise.all(sockets.map(({ value }) => value?.close()));
+		return null;
+	};
+
+	test('beyond max_sockets: 503, and room again when one goes', async () => {
+		// What came by HTTP until now may still be open.
+		const sockets = await until(fill, 'four sockets');
+		const more = new Raw(world.port).write(get);
+		assert.equal(await more.status(), 503);
+		assert.match(more.text, /^Retry-After: \d+\r$/m);
+		await within(more.end, 'end');
+		const late = new Socket(world.url);
+		assert.equal((await within(late.opened, 'handshake').catch(error => error)).status, 503);
+		await sockets[0].close();
+		const next = await until(() => world.connect().catch(() => null), 'room');
+		assert.equal(await next.call('ping'), 'pong');
+		await Promise.all([next, ...sockets.slice(1)].map(socket => socket.close()));
+	});
+});
+
+describe('sockets of one address', () => {
+	test('429, but not for a trusted proxy', async () => {
+		const world = await World.start({ knobs: { max_sockets_per_address: 3 } });
+		const held = [1, 2, 3].map(() => new Raw(world.port));
+		const more = await until(async () => {
+			const raw = new Raw(world.port).write(get);
+			return await raw.status() === 429 && raw;
+		}, '429');
+		assert.match(more.text, /^Retry-After: \d+\r$/m);
+		for (const raw of held)
+			raw.close();
+		await until(async () => {
+			const raw = new Raw(world.port).write(get);
+			const status = await raw.status();
+			raw.close();
+			return status === 200;
+		}, 'room');
+		await world.stop();
+
+		const proxied = await World.start({ knobs: { max_sockets_per_address: 3, trusted_proxies: '127.0.0.1' } });
+		const many = [1, 2, 3, 4, 5, 6].map(() => new Raw(proxied.port));
+		const last = new Raw(proxied.port).write(get);
+		assert.equal(await last.status(), 200);
+		for (const raw of [...many, last])
+			raw.close();
+		await proxied.stop();
+	});
+});
+
+describe('calls a second', () => {
+	let world;
+	before(async () => {
+		world = await World.start({ knobs: { calls_per_second: 5, calls_burst: 10 } });
+	});
+	after(() => world.stop());
+
+	const post = (user, body) => fetch(`${world.http}/rpc`, {
+		method: 'POST', headers: { 'Content-Type': 'application/json', ...user ? { Authorization: `Bearer ${user.token}` } : {} }, body: JSON.stringify(body)
+	});
+	const ping = { jsonrpc: '2.0', id: 1, method: 'get_profile' };
+
+	test('of one session, by sockets and by requests', async () => {
+		const user = await world.user('alice');
+		const socket = await world.connect(user);
+		const answers = await Promise.allSettled(Array.from({ length: 30 }, () => socket.call('get_profile')));
+		const over = answers.filter(({ status }) => status === 'rejected').map(({ reason }) => reason);
+		assert.ok(over.length > 10 && over.length < 30, `${over.length} refused`);
+		for (const { code, data } of over)
+		{
+			assert.deepEqual([code, data.reason], [429, 'rate_limited']);
+			assert.ok(data.retry_after_ms > 0 && data.retry_after_ms <= 1000);
+		}
+		const response = await post(user, ping);
+		assert.equal(response.status, 429);
+		assert.ok(Number(response.headers.get('retry-after')) >= 1);
+		assert.equal((await response.json()).error.data.reason, 'rate_limited');
+		const batch = await post(user, [ping, ping, ping]);
+		assert.equal(batch.status, 200);
+		assert.ok((await batch.json()).some(({ error }) => error?.code === 429));
+		const other = await world.user('bob');
+		assert.equal((await post(other, ping)).status, 200);
+		await until(async () => (await post(user, ping)).status === 200, 'good again');
+		await socket.close();
+	});
+
+	test('who does not listen is closed 4029', async () => {
+		const user = await world.user('carol');
+		const socket = await world.connect(user);
+		const flood = setInterval(() => {
+			for (let n = 0; n < 10; n++)
+				socket.call('get_profile').catch(() => {});
+		}, 50);
+		const { code } = await socket.ending().finally(() => clearInterval(flood));
+		assert.equal(code, 4029);
+	});
+});
+
+describe('clients that are gone without a word', () => {
+	test('a socket that answers no ping is closed in time', async () => {
+		const world = await World.start({ knobs: { ping_interval: '1s' } });
+		const quiet = await world.connect();
+		const raw = new Raw(world.port).write('GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+			'Sec-WebSocket-Protocol: chat.v1\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n');
+		assert.equal(await raw.status(), 101);
+		await within(raw.end, 'end', 6000);
+		assert.equal(await quiet.call('ping'), 'pong', 'whose pongs come stays');
+		raw.close();
+		await quiet.close();
+		await world.stop();
+	});
+});
+
+describe('descriptors', () => {
+	test('none left: those who are there notice nothing, and others come in again later', async () => {
+		const world = await World.start();
+		const port = await freePort();
+		const gateway = new Gateway([`--listen=127.0.0.1:${port}`, `--database=host=${world.sockets} port=5432 dbname=chat user=gateway`], world.env, ['prlimit', '--nofile=100:100']);
+		await gateway.ready(port);
+		const socket = new Socket(`ws://127.0.0.1:${port}/ws`);
+		await within(socket.opened, 'handshake');
+		const crowd = Array.from({ length: 120 }, () => new Raw(port).write(get));
+		await until(() => /out_of_descriptors/.test(gateway.log), 'the log says so');
+		assert.equal(await socket.call('ping'), 'pong');
+		for (const raw of crowd)
+			raw.close();
+		await until(async () => (await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => null))?.status === 200, 'room');
+		assert.equal(await socket.call('ping'), 'pong');
+		await socket.close();
+		assert.equal((await gateway.stop()).code, 0);
+		await world.stop();
+	});
+});
