@@ -32,6 +32,7 @@
 #include "chat/alive.h"
 #include "chat/errand.h"
 #include "chat/fault.h"
+#include "chat/rate.h"
 #include "chat/render.h"
 #include "chat/session.h"
 #include "chat/ticket.h"
@@ -136,10 +137,17 @@ static void
 admitted(void *socket)
 {
 	struct transfer *transfer = socket;
+	long long wait = 0;
+	struct rpc_error error;
 
 	transfer->looked = loop_now();
 	session_engage(transfer->session);
-	if (transfer->outward)
+	if (rate_count(transfer->session, &wait) != RATE_GOOD)
+	{
+		error = fault_rate_limited(wait);
+		refuse(transfer, &error);
+	}
+	else if (transfer->outward)
 		begin_download(transfer);
 	else
 		begin_upload(transfer);

@@ -182,36 +182,6 @@ http_open(int fd, int refusal, const char *direct)
 }
 
 void
-http_close_idle(void)
-{
-	struct list *node;
-	struct list *after;
-
-	list_each(node, after, &connections)
-	{
-		struct http *http = list_entry(node, struct http, node);
-
-		if (http->state == HTTP_WAITING)
-			end(http, false);
-		http->close = true;
-	}
-}
-
-bool
-http_is_quiet(void)
-{
-	struct list *node;
-	struct list *after;
-
-	list_each(node, after, &connections)
-	{
-		if (list_entry(node, struct http, node)->state != HTTP_LINGERING)
-			return false;
-	}
-	return true;
-}
-
-void
 http_close_all(void)
 {
 	while (!list_empty(&connections))
@@ -468,6 +438,41 @@ look_at_head(struct http *http)
 		http->begun = true;
 		setsockopt(http->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low);
 	}
+}
+
+/* A request that is here already is served; a connection that never had one is given its chance until the end. */
+void
+http_close_idle(void)
+{
+	struct list *node;
+	struct list *after;
+
+	list_each(node, after, &connections)
+	{
+		struct http *http = list_entry(node, struct http, node);
+
+		http->close = true;
+		if (http->state == HTTP_WAITING)
+			look_at_head(http);
+		if (http->state == HTTP_WAITING && !http->fresh)
+			end(http, false);
+	}
+}
+
+bool
+http_is_quiet(void)
+{
+	struct list *node;
+	struct list *after;
+
+	list_each(node, after, &connections)
+	{
+		enum http_state state = list_entry(node, struct http, node)->state;
+
+		if (state != HTTP_WAITING && state != HTTP_LINGERING)
+			return false;
+	}
+	return true;
 }
 
 static void

@@ -60,6 +60,8 @@ answer(struct rpc *rpc)
 	http->type = "application/json";
 	http_field(http, "Cache-Control", "no-store");
 	buf_add(&http->body, message_text(rpc->answer), message_length(rpc->answer));
+	message_release(rpc->answer);
+	rpc->answer = NULL;
 	http_answer(http, rpc->nonsense ? 400 : 200);
 }
 

@@ -151,3 +151,21 @@ describe('descriptors', () => {
 		await world.stop();
 	});
 });
+
+describe('files on their way', () => {
+	test('beyond max_transfers: 503, and room again when one is over', async () => {
+		const world = await World.start({ knobs: { max_transfers: 1 } });
+		const alice = await world.user('alice');
+		const headers = { Authorization: `Bearer ${alice.token}` };
+		const held = new Raw(world.port).write(`POST /files?name=held HTTP/1.1\r\nHost: x\r\nAuthorization: ${headers.Authorization}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n`);
+		assert.equal(await held.status(), 100);
+		const more = await fetch(`${world.http}/files/1`, { headers });
+		assert.deepEqual([more.status, (await more.json()).error.data.reason], [503, 'too_many_transfers']);
+		assert.ok(more.headers.get('retry-after'));
+		held.write('12345');
+		assert.equal(await held.status(2), 201);
+		assert.equal((await fetch(`${world.http}/files/1`, { headers })).status, 404);
+		held.close();
+		await world.stop();
+	});
+});

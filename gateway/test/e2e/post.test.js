@@ -271,3 +271,38 @@ describe('/openrpc.json', () => {
 		assert.deepEqual(second.methods.find(({ name }) => name === 'newcomer').result.schema, { type: 'null' });
 	});
 });
+
+describe('a gateway that ends', () => {
+	test('answers what it has begun: a call, a file in and out', async () => {
+		const own = await World.start();
+		const user = await own.user('erin');
+		const token = `Authorization: Bearer ${user.token}\r\n`;
+		await own.sql(`CREATE FUNCTION chat.doze(actor_id bigint) RETURNS integer LANGUAGE sql AS $$ SELECT 1 FROM pg_sleep(1) $$; GRANT EXECUTE ON FUNCTION chat.doze TO chat_user`);
+		await until(async () => (await post(call('doze'), { ...user, port: own.port })).body.result === 1, 'the function');
+		const bytes = 8 << 20;
+		const made = await fetch(`${own.http}/files?name=big`, { method: 'POST', headers: { Authorization: `Bearer ${user.token}` }, body: Buffer.alloc(bytes) });
+		const { id } = await made.json();
+
+		const asked = new Raw(own.port).write(posted(JSON.stringify(call('doze')), token));
+		const given = new Raw(own.port).write(`POST /files?name=late HTTP/1.1\r\nHost: x\r\n${token}Expect: 100-continue\r\nContent-Length: 5\r\n\r\n`);
+		await given.status();
+		const taken = new Raw(own.port);
+		taken.socket.on('data', () => taken.socket.pause());
+		taken.write(`GET /files/${id} HTTP/1.1\r\nHost: x\r\n${token}\r\n`);
+		await taken.status();
+		const idle = new Raw(own.port).write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+		await idle.status();
+		const ended = own.stop();
+		await within(idle.end, 'the idle one ends');
+		given.write('12345');
+		assert.equal(await given.status(2), 201);
+		assert.match(given.text, /Connection: close/);
+		assert.equal(await asked.status(), 200);
+		const flow = setInterval(() => taken.socket.resume(), 5);
+		await within(taken.end, 'the last byte').finally(() => clearInterval(flow));
+		assert.equal(taken.text.length - taken.text.indexOf('\r\n\r\n') - 4, bytes);
+		await ended;
+		for (const raw of [asked, given, taken, idle])
+			raw.close();
+	});
+});
