@@ -9,7 +9,7 @@
  *
  * An errand owns all that the pool reads, so its visitor may go at any time.
  *
- * Called from: net/files. Calls: chat/catalog, chat/fault, pg/pool.
+ * Called from: net/transfer. Calls: chat/catalog, chat/fault, pg/pool.
  */
 #include "chat/errand.h"
 

@@ -10,7 +10,7 @@
  *
  * A bucket that is full again says no more than one that is not there: it goes. Each worker counts for itself.
  *
- * Called from: chat/call, net/files. Calls: base/hash, io/.
+ * Called from: chat/call, net/transfer. Calls: base/hash, io/.
  */
 #include "chat/rate.h"
 

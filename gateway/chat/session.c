@@ -23,7 +23,7 @@
  * A session is freed at the end of the turn in which its socket went, never inside a callback. A closed one sends
  * and receives nothing, but stays until its socket says that it is gone.
  *
- * Called from: net/ws, net/rpc, net/files. Calls: chat/call, chat/login, chat/hub, chat/replay, codec/json, io/.
+ * Called from: net/ws, net/rpc, net/transfer. Calls: chat/call, chat/login, chat/hub, chat/replay, codec/json, io/.
  */
 #include "chat/session.h"
 

@@ -8,7 +8,7 @@
  * for everybody. The key is made by the parent before it has workers, or of ticket_secret, which gateways on several
  * machines may share.
  *
- * Called from: main.c, chat/call, net/files. Calls: codec/ticket, pg/pool.
+ * Called from: main.c, chat/call, net/transfer. Calls: codec/ticket, pg/pool.
  */
 #include "chat/ticket.h"
 

@@ -6,7 +6,7 @@
  * A Range that is not understood is as if it had not come (RFC 9110 14.2), and so is one with several parts: a server
  * may always answer with the whole, and players ask for one part at a time.
  *
- * Called from: net/files. Calls: base/buf.
+ * Called from: net/download, net/page. Calls: base/buf.
  */
 #include "codec/field.h"
 

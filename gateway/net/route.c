@@ -3,17 +3,18 @@
  * route.c
  *	  Who takes which request: the table of paths, and what is refused before anybody takes it.
  *
- * Called from: net/http. Calls: net/cors, net/page, net/rpc, net/files.
+ * Called from: net/http. Calls: net/cors, net/page, net/rpc, net/upload, net/download.
  */
 #include "net/route.h"
 
 #include <string.h>
 
 #include "net/cors.h"
-#include "net/files.h"
+#include "net/download.h"
 #include "net/page.h"
 #include "net/rpc.h"
 #include "net/server.h"
+#include "net/upload.h"
 
 enum
 {
@@ -34,8 +35,8 @@ static const struct place places[] = {
 	{"/openrpc.json", GET, page_openrpc},
 	{"/ws", GET, page_socket},
 	{"/rpc", POST, rpc_begin},
-	{"/files", POST, files_post},
-	{"/files/", GET, files_get},
+	{"/files", POST, upload_begin},
+	{"/files/", GET, download_begin},
 	{"/", GET, page_file},
 };
 

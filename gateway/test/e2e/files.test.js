@@ -377,6 +377,7 @@ describe('a gibibyte', () => {
 		assert.equal(length, size);
 		assert.equal(back.digest('hex'), file.sha256);
 		const growth = Math.max(...samples) - before;
-		assert.ok(growth < 8, `grew by ${growth} MiB`);
+		// A sanitizer keeps what was freed for a while.
+		assert.ok(growth < (process.env.CHAT_GATEWAY?.includes('asan') ? 400 : 8), `grew by ${growth} MiB`);
 	});
 });
