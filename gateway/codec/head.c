@@ -258,6 +258,8 @@ unescape(const char *at, const char *end, struct buf *out)
 	{
 		char c = *at++;
 
+		if (c == '\0')
+			return false;
 		if (c == '+')
 			c = ' ';
 		else if (c == '%')

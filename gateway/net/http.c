@@ -360,7 +360,6 @@ begin(struct http *http)
 	http->state = HTTP_THINKING;
 	http->is_head = head_is(&head.method, "HEAD");
 	http->expects = head.minor == 1 && head_field(&head, "expect", &value) > 0;
-	http->held = true;
 	http->fresh = false;
 	timer_clear(&http->limit);
 	watch(http, 0);

@@ -61,7 +61,6 @@ struct http
 	enum http_state state;              /* above */
 	const struct http_handler *handler; /* NULL: nobody has a request in hand */
 	int64_t unread;                     /* bytes of the body still to come */
-	bool held;                          /* the body is not read for now */
 	bool patient;                       /* every piece of the body wins time */
 	bool expects;                       /* 100 Continue is to be said before the body */
 	bool fresh;                         /* no request has come yet */
