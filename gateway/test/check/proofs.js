@@ -4,7 +4,6 @@
 import { Connection } from './connection.js';
 import { isAfter, readChat, readChats } from './snapshot.js';
 
-
 const idOrder = (a, b) => isAfter(a.id, b.id) ? 1 : -1;
 const groupBy = (list, keyOf) => list.reduce((groups, item) => groups.set(keyOf(item), [...groups.get(keyOf(item)) ?? [], item]), new Map());
 
