@@ -23,7 +23,7 @@
  * A session is freed at the end of the turn in which its socket went, never inside a callback. A closed one sends
  * and receives nothing, but stays until its socket says that it is gone.
  *
- * Called from: net/ws, net/rpc, net/transfer. Calls: chat/call, chat/login, chat/hub, chat/replay, codec/json, io/.
+ * Called from: net/ws, net/rpc, net/events, net/transfer. Calls: chat/call, chat/login, chat/hub, chat/replay, codec/json, io/.
  */
 #include "chat/session.h"
 
@@ -259,15 +259,22 @@ create(const struct session_socket *ops, void *socket, const char *address)
 }
 
 struct session *
-session_open(const struct session_socket *ops, void *socket, const char *address, const char *bearer)
+session_follow(const struct session_socket *ops, void *socket, const char *address, const char *bearer,
+			   int64_t since)
 {
 	struct session *session = create(ops, socket, address);
 
 	timer_set(&session->timer, (uint64_t) config.auth_timeout, login_is_late);
 	session->give_up = loop_now() + LOGIN_TIMES * (uint64_t) config.auth_timeout;
 	if (bearer != NULL)
-		login_with_bearer(session, bearer);
+		login_with_bearer(session, bearer, since);
 	return session;
+}
+
+struct session *
+session_open(const struct session_socket *ops, void *socket, const char *address, const char *bearer)
+{
+	return session_follow(ops, socket, address, bearer, NO_REPLAY);
 }
 
 void
@@ -283,7 +290,7 @@ session_visit(const struct session_socket *ops, void *socket, const char *addres
 
 	session->visitor = true;
 	if (bearer != NULL)
-		login_with_bearer(session, bearer);
+		login_with_bearer(session, bearer, NO_REPLAY);
 	return session;
 }
 
