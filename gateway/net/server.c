@@ -44,7 +44,8 @@
 #include "net/ws.h"
 
 #define ACCEPT_BURST   64    /* sockets accepted per wakeup */
-#define RX_BUFFER      2048  /* bytes per socket; a longer frame comes in pieces */
+#define RX_BUFFER      1024  /* bytes per socket; a longer frame comes in pieces */
+#define TX_SIZE        20480 /* bytes of one send: more than ws.c writes at once */
 #define HEADER_LIMIT   16384 /* bytes of request line and headers together */
 #define HEADER_TIMEOUT 4     /* seconds for the headers to arrive */
 #define HANDSHAKES     256   /* sockets with headers being read at a time */
@@ -129,7 +130,7 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in
 }
 
 static const struct lws_protocols protocols[] = {
-	{"chat.v1", callback, sizeof(struct peer), RX_BUFFER, 0, NULL, 0},
+	{"chat.v1", callback, sizeof(struct peer), RX_BUFFER, 0, NULL, TX_SIZE},
 	{NULL, NULL, 0, 0, 0, NULL, 0},
 };
 
