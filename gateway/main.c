@@ -35,6 +35,7 @@
 #include "chat/hub.h"
 #include "chat/oidc.h"
 #include "chat/openrpc.h"
+#include "chat/presence.h"
 #include "chat/rate.h"
 #include "chat/session.h"
 #include "chat/ticket.h"
@@ -109,6 +110,7 @@ take_apart(void)
 	alive_close();
 	rate_close();
 	openrpc_close();
+	presence_close();
 	catalog_close();
 	session_tables_free();
 	timer_close_all();
@@ -135,6 +137,7 @@ worker(int index)
 	hub_open();
 	catalog_open();
 	oidc_open();
+	presence_open();
 	good = server_open(own_listener(index));
 	log_write(LEVEL_INFO, "worker_started", "listen=%s", config.listen);
 	if (good)

@@ -101,6 +101,7 @@ static const struct knob knobs[] = {
 	VALUE(answer_limit, KNOB_SIZE, "8MB", 65536, 1 << 30, "bytes of one answer, a batch's as a whole; beyond: 413 answer_too_large"),
 	VALUE(slow_timeout, KNOB_DURATION, "30s", 1000, 600000, "a socket that takes nothing of what is queued for so long: close 4008"),
 	VALUE(group_limit, KNOB_NUMBER, "64", 1, 1000, "calls that may share one transaction"),
+	VALUE(watch_limit, KNOB_NUMBER, "500", 0, 10000, "users whose presence one socket may watch"),
 	VALUE(max_sockets, KNOB_NUMBER, "0", 0, 1000000, "sockets per worker; beyond: 503; 0: as many as there are descriptors for"),
 	VALUE(calls_per_second, KNOB_NUMBER, "0", 0, 100000, "calls a second of one session, by whatever sockets, or of one address before login; beyond: 429; 0: any number"),
 	VALUE(calls_burst, KNOB_NUMBER, "100", 1, 100000, "calls that may come at once under calls_per_second"),

@@ -30,6 +30,7 @@ struct config
 	int answer_limit;      /* bytes of one answer */
 	int slow_timeout;      /* milliseconds a socket may take nothing of what is queued for it */
 	int group_limit;       /* calls per transaction */
+	int watch_limit;       /* users whose presence one socket may watch */
 	int max_sockets;       /* per worker; 0: what descriptors allow */
 	int call_timeout;      /* milliseconds, the server's statement_timeout */
 	int drain_timeout;     /* milliseconds between SIGTERM and the end */

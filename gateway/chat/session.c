@@ -23,7 +23,7 @@
  * A session is freed at the end of the turn in which its socket went, never inside a callback. A closed one sends
  * and receives nothing, but stays until its socket says that it is gone.
  *
- * Called from: net/ws, net/rpc, net/transfer. Calls: chat/call, chat/login, chat/hub, chat/replay, codec/json, io/.
+ * Called from: net/ws, net/rpc, net/transfer. Calls: chat/call, chat/login, chat/hub, chat/replay, chat/presence, chat/watch, codec/json, io/.
  */
 #include "chat/session.h"
 
@@ -38,8 +38,10 @@
 #include "chat/call.h"
 #include "chat/hub.h"
 #include "chat/login.h"
+#include "chat/presence.h"
 #include "chat/replay.h"
 #include "chat/reply.h"
+#include "chat/watch.h"
 #include "codec/json.h"
 #include "codec/rpc.h"
 
@@ -153,6 +155,8 @@ session_close(struct session *session, enum session_end reason)
 	login_abandon(session);
 	alive_forget(session);
 	replay_leave(session);
+	presence_leave(session);
+	watch_leave(session);
 	hub_leave(session);
 	if (session->socket == NULL)
 		return;
@@ -253,6 +257,7 @@ create(const struct session_socket *ops, void *socket, const char *address)
 	list_init(&session->calls);
 	list_init(&session->neighbours);
 	list_init(&session->doubt);
+	list_init(&session->watches);
 	list_init(&session->replaying);
 	take_slot(session);
 	return session;
@@ -305,6 +310,7 @@ session_queued(struct session *session, size_t bytes)
 	{
 		session->missed = false;
 		session_push_text(session, resync, sizeof resync - 1);
+		watch_again(session);
 	}
 	if (!session->holding && bytes <= (size_t) config.outbound_limit && session->replay == NULL)
 		return;
