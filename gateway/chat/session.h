@@ -88,6 +88,7 @@ struct session
 	struct list doubt;                /* among those whose login alive.c is to ask for */
 	uint64_t expires;                 /* loop_now() when the login expires, as far as we know */
 	struct timer expiry;              /* set for then */
+	struct timer drain;               /* set while the worker ends: when it is told to go */
 	struct task reap;                 /* frees it after session_gone */
 };
 
@@ -112,7 +113,7 @@ extern void session_close(struct session *session, enum session_end reason);
 extern void session_finish(struct session *session,
 						   enum session_end reason); /* the same, after its answers */
 extern void session_refuse(struct session *session, const struct rpc_error *error); /* a visitor */
-extern void session_drain(void);                                                    /* finish all of them */
+extern void session_drain(void); /* finish all of them in the course of drain_seconds, and later ones too */
 extern unsigned session_count(void);
 extern void session_tables_free(void); /* at the very end */
 

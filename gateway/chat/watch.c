@@ -10,7 +10,7 @@
  *	  user's channel as it hears everybody's, under whatever name, and from the outbox too.
  * 3. A changed user whom nobody watches is nobody's business. Else one call asks the database what each of the watchers
  *	  may see of him now, and only that goes out, as the event that the database made of it.
- * 4. Who may not see him is told so once, when that has become so: the watch remembers (`hidden`).
+ * 4. Nobody is told twice what he was told last; who may not see somebody, not even that there was a change.
  * 5. One call runs at a time, and asks of as many users and watchers that their product stays below PAIR_LIMIT, or of one
  *	  user: answers never overtake each other, so whatever is told last is so.
  * 6. After a gap in what was heard (watch_heard), and for a session that has dropped events (watch_again), all is asked again.
@@ -54,7 +54,8 @@ struct watch
 	struct watched *watched; /* whom */
 	struct session *session; /* who */
 	bool fresh;              /* to be told, whatever it is */
-	bool hidden;             /* was told last that he may not be seen */
+	bool hidden;             /* it was told last that he may not be seen */
+	uint64_t told;           /* what it was told last, as a hash of the event */
 };
 
 enum
@@ -335,18 +336,19 @@ read_ids(const char *array)
 
 /* Whether there is anything to be told; it counts as told. */
 static bool
-is_news(struct watch *watch, bool visible)
+is_news(struct watch *watch, bool visible, uint64_t event)
 {
-	bool news = visible || watch->fresh || !watch->hidden;
+	bool news = watch->fresh || (visible ? watch->told != event : !watch->hidden);
 
 	watch->fresh = false;
 	watch->hidden = !visible;
+	watch->told = event;
 	return news;
 }
 
 /* Handles of those sessions of these viewers for whom it is news; how many there are. They go to `receivers`. */
 static size_t
-collect(const struct watched *watched, const struct hash *ids, bool visible)
+collect(const struct watched *watched, const struct hash *ids, bool visible, uint64_t event)
 {
 	size_t count = 0;
 	char id[24];
@@ -356,7 +358,7 @@ collect(const struct watched *watched, const struct hash *ids, bool visible)
 		struct watch *watch = list_entry(node, struct watch, of_user);
 
 		snprintf(id, sizeof id, "%" PRId64, watch->session->user_id);
-		if (hash_get(ids, id) == NULL || !is_news(watch, visible))
+		if (hash_get(ids, id) == NULL || !is_news(watch, visible, event))
 			continue;
 		if (count == receivers_size)
 		{
@@ -402,7 +404,7 @@ tell_viewers(const struct pg_result *result, int row)
 	if (watched == NULL)
 		return;
 	ids = read_ids(result_value(result, row, COLUMN_VIEWERS, NULL));
-	count = collect(watched, ids, visible);
+	count = collect(watched, ids, visible, hash_bytes(event, length));
 	if (count > 0)
 		push(count, event, length);
 	hash_destroy(ids);

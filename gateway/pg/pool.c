@@ -28,7 +28,7 @@
  *
  * Ordered by chat, because two groups that lock chats in different orders deadlock.
  *
- * A queue whose connections are all gone keeps its calls for two seconds, then fails them, and what comes after, at
+ * A queue whose connections are all gone keeps its calls for unavailable_after, then fails them, and what comes after, at
  * once. A queue holds at most QUEUE_LIMIT calls; more fail at once.
  *
  * Called from: chat/. Calls: pg/conn, io/loop, io/timer.
@@ -49,7 +49,6 @@
 #include "pg/conn.h"
 
 #define QUEUE_LIMIT     10000     /* calls waiting in one queue; overflow: the new one fails */
-#define PATIENCE        2000      /* milliseconds without any connection before calls fail */
 #define OWN_SIZE        2         /* connections of the gateway's own lane */
 #define SIDE_SIZE       2         /* connections of the side lane */
 #define GROUP_WEIGHT    (4 << 20) /* bytes of rows that one group may hold until its end, more or less */
@@ -62,7 +61,7 @@ struct queue
 	struct list calls;   /* waiting, by node, first come first */
 	int length;          /* of calls */
 	int ready;           /* connections that serve it and are connected */
-	bool down;           /* no connection for longer than PATIENCE */
+	bool down;           /* no connection for longer than unavailable_after */
 	struct timer outage; /* set while ready is 0 and not down */
 };
 
@@ -358,7 +357,7 @@ on_lost(void *arg, struct list *calls)
 	struct list *node;
 
 	if (member->ready && --member->queue->ready == 0)
-		timer_set(&member->queue->outage, PATIENCE, on_outage);
+		timer_set(&member->queue->outage, (uint64_t) config.unavailable_after, on_outage);
 	member->ready = false;
 	list_init(&repeat);
 	while ((node = list_shift(calls)) != NULL)
@@ -485,7 +484,7 @@ open_lane(enum pg_lane kind, int size)
 	for (int i = 0; i < lane->queue_count; i++)
 	{
 		list_init(&lane->queues[i].calls);
-		timer_set(&lane->queues[i].outage, PATIENCE, on_outage);
+		timer_set(&lane->queues[i].outage, (uint64_t) config.unavailable_after, on_outage);
 	}
 	for (int i = 0; i < size; i++)
 	{

@@ -3,20 +3,19 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { freePort, Gateway, refused, Socket, until, within, World } from './harness.js';
+import { freePort, Gateway, refused, sleep, Socket, until, within, World } from './harness.js';
 
 const of = (user, status) => event => event.type === 'presence_changed' && event.user_id === user.id && (!status || event.status === status);
 const presences = socket => socket.pushes.filter(([, params]) => params.type === 'presence_changed').map(([, { user_id, status }]) => [user_id, status]);
 
 // What comes to one who watches, whatever way events take.
-const watching = (name, knobs, prepare) => describe(`watch_presence, ${name}`, () => {
+const watching = (name, knobs) => describe(`watch_presence, ${name}`, () => {
 	let world;
 	let alice;
 	let bob;
 	let a;
 	before(async () => {
 		world = await World.start({ knobs });
-		await prepare?.(world);
 		[alice, bob] = await world.crowd(2);
 		a = await world.connect(alice);
 		await a.call('create_group', { title: 'both', member_ids: [bob.id] });
@@ -119,8 +118,12 @@ const watching = (name, knobs, prepare) => describe(`watch_presence, ${name}`, (
 });
 
 watching('by notifications', { workers: 1 });
-watching('from the outbox, without LISTEN', { workers: 1, use_listen: 'off', outbox_interval: '20ms' }, world =>
-	world.sql("ALTER SYSTEM SET chat.delivery = 'outbox'").then(() => world.sql('SELECT pg_reload_conf()')));
+watching('from the outbox, without LISTEN', async world => {
+	await world.sql("ALTER SYSTEM SET chat.delivery = 'outbox'");
+	await world.sql('SELECT pg_reload_conf()');
+	await until(async () => await world.sql('SHOW chat.delivery') === 'outbox', 'outbox');
+	return { workers: 1, use_listen: 'off', outbox_interval: '20ms' };
+});
 
 describe('gaps', () => {
 	let world;
@@ -129,7 +132,7 @@ describe('gaps', () => {
 	let a;
 	let b;
 	before(async () => {
-		world = await World.start({ knobs: { workers: 1 } });
+		world = await World.start({ knobs: { workers: 1, outbound_limit: '128kB', answer_limit: '3MB' } });
 		[alice, bob] = await world.crowd(2);
 		[a, b] = [await world.connect(alice), await world.connect(bob)];
 		await a.call('create_group', { title: 'both', member_ids: [bob.id] });
@@ -146,7 +149,7 @@ describe('gaps', () => {
 
 	test('new names of channels are followed', async () => {
 		await world.sql('SELECT chat.rotate_channel_key()');
-		await a.event(of(bob, 'busy'), 'read again');
+		await until(async () => await world.sql(`SELECT count(*) FROM pg_stat_activity WHERE query ~ ('LISTEN "' || chat.user_channel(0))`) === '1', 'the new name');
 		await world.sql(`SELECT chat.set_presence(${bob.id}, 'away')`);
 		await a.event(of(bob, 'away'));
 	});
@@ -168,13 +171,17 @@ describe('gaps', () => {
 		await slow.call('watch_presence', { user_ids: [bob.id] });
 		await slow.event(of(bob, 'online'));
 		const chat_id = (await a.call('create_group', { title: 'flood', member_ids: [] })).id;
-		slow.ws.pause();
-		for (let i = 0; i < 40; i++)
-			await Promise.all(Array.from({ length: 20 }, () => a.call('send_message', { chat_id, body: 'x'.repeat(4000) })));
+		await world.sql(`SELECT count(chat.send_message(${alice.id}, ${chat_id}, repeat('汉', 4096))) FROM generate_series(1, 128)`);
+		slow.ws._socket.pause();
+		const pages = Array.from({ length: 20 }, () => slow.call('list_messages', { chat_id, page_size: 128 }));
+		await sleep(500);
+		for (let i = 0; i < 30; i++)
+			await Promise.all(Array.from({ length: 10 }, () => a.call('send_message', { chat_id, body: 'x'.repeat(1000) })));
 		await world.sql(`SELECT chat.set_presence(${bob.id}, 'away')`);
 		await a.call('watch_presence', { user_ids: [bob.id] });
 		await a.event(of(bob, 'away'));
-		slow.ws.resume();
+		slow.ws._socket.resume();
+		await Promise.all(pages);
 		await slow.reply(frame => frame.method === 'resync');
 		await slow.event(of(bob, 'away'));
 		await slow.close();
@@ -221,7 +228,7 @@ describe('leases', () => {
 	test('a worker that is killed leaves its users offline when its lease is over, and others are told', async () => {
 		const [alice, bob] = await world.crowd(2);
 		const port = await freePort();
-		const other = new Gateway([`--listen=127.0.0.1:${port}`, `--database=host=${world.sockets} port=5432 dbname=chat user=gateway`], world.env);
+		const other = new Gateway([`--listen=127.0.0.1:${port}`, `--database=host=${world.sockets} port=5432 dbname=chat user=gateway`, '--drain-seconds=0s'], world.env);
 		await other.ready(port);
 		const a = new Socket(`ws://127.0.0.1:${port}/ws`, { Authorization: `Bearer ${alice.token}` });
 		await within(a.opened, 'handshake');
