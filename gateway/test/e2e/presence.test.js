@@ -75,13 +75,13 @@ const watching = (name, knobs) => describe(`watch_presence, ${name}`, () => {
 		await b.call('block_user', { user_id: alice.id });
 		const hidden = await a.event(of(bob));
 		assert.deepEqual([hidden.status, hidden.version, hidden.at, hidden.last_seen_at], ['offline', null, null, null]);
-		const before = presences(a).length;
+		const before = presences(a).filter(([id]) => id === bob.id).length;
 		await b.call('set_presence', { status: 'away' });
 		await b.call('watch_presence', { user_ids: [bob.id] });
 		await b.event(of(bob, 'away'));
 		await b.call('unblock_user', { user_id: alice.id });
 		await a.event(of(bob, 'away'));
-		assert.equal(presences(a).length, before + 1);
+		assert.equal(presences(a).filter(([id]) => id === bob.id).length, before + 1);
 		await b.call('set_presence', { status: 'online' });
 		await a.event(of(bob, 'online'));
 		await b.close();
@@ -149,7 +149,6 @@ describe('gaps', () => {
 
 	test('new names of channels are followed', async () => {
 		await world.sql('SELECT chat.rotate_channel_key()');
-		await until(async () => await world.sql(`SELECT count(*) FROM pg_stat_activity WHERE query ~ ('LISTEN "' || chat.user_channel(0))`) === '1', 'the new name');
 		await world.sql(`SELECT chat.set_presence(${bob.id}, 'away')`);
 		await a.event(of(bob, 'away'));
 	});
