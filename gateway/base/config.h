@@ -35,6 +35,10 @@ struct config
 	int watch_limit;       /* users whose presence one socket may watch */
 	int max_sockets;       /* per worker; 0: what descriptors allow */
 	int call_timeout;      /* milliseconds, the server's statement_timeout */
+	int single_timeout;    /* the same for calls that run alone; 0: call_timeout */
+	int anonymous_timeout; /* the same for calls before login */
+	int replay_timeout;    /* the same for replays */
+	int prepare;           /* statements and settings stay in server sessions */
 	int unavailable_after; /* milliseconds without a connection before calls fail at once */
 	int drain_timeout;     /* milliseconds between SIGTERM and the end */
 	int drain_seconds;     /* milliseconds over which sockets are closed then */
