@@ -43,8 +43,8 @@ default_pool_size = 3
 		});
 	});
 	after(async () => {
+		bouncer?.kill();
 		await world.stop();
-		bouncer.kill();
 	});
 
 	test('calls are answered and events come, though three server sessions serve all connections', async () => {
