@@ -110,8 +110,7 @@ route(struct http *http)
 bool
 route_refuses_upgrade(struct http *http)
 {
-	if (http->refusal == 0 && cors_allows(http->head) &&
-		head_is(&http->head->path, "/ws"))
+	if (http->refusal == 0 && cors_allows(http->head) && head_is(&http->head->path, "/ws"))
 		return false;
 	http->close = true;
 	if (http->refusal != 0)
