@@ -141,9 +141,12 @@ static const struct knob knobs[] = {
 
 /* What config_reload may change. */
 static const char *const reloadable[] = {
+	"allowed_origins",
 	"answer_limit",
 	"auth_timeout",
+	"calls_burst",
 	"calls_in_flight",
+	"calls_per_second",
 	"cursor_interval",
 	"drain_seconds",
 	"drain_timeout",
@@ -151,9 +154,12 @@ static const char *const reloadable[] = {
 	"group_limit",
 	"log_format",
 	"log_level",
+	"max_sockets_per_address",
+	"max_transfers",
 	"outbound_limit",
 	"outbox_interval",
 	"slow_timeout",
+	"ticket_lifetime",
 	"trusted_proxies",
 	"unavailable_after",
 	"watch_limit",
