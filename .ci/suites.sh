@@ -381,6 +381,11 @@ bench)
 	bench_script gateway/bench/bench.sh
 	exit
 	;;
+soak)
+	make -s bench-build
+	bench_script gateway/test/soak/soak.sh
+	exit
+	;;
 bench-delivery)
 	bench_script extension/test/bench/delivery.sh
 	exit

@@ -7,7 +7,7 @@
  * A worker puts its parts together in the order of the layers, runs the loop, and takes them apart in reverse:
  *
  *	  net/server	accepts
- *	  net/http		requests that are no upgrade: net/route says whose
+ *	  net/http		requests that are no upgrade: net/route says whose; net/events is a stream like a WebSocket
  *	  net/ws		frame complete
  *	  codec/rpc		request
  *	  chat/session	logged in (chat/login, chat/oidc), within limits

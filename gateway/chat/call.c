@@ -231,7 +231,7 @@ run_authenticate(struct call *call, struct session *session)
 	}
 }
 
-/* The only parameter of create_ticket: a file's id. 0: it is missing or bad, or there are others. */
+/* The only parameter of create_ticket, if there is any: a file's id. 0: it is bad, or there are others. */
 static int64_t
 ticket_subject(const struct call *call)
 {
@@ -253,6 +253,11 @@ run_create_ticket(struct call *call, struct session *session)
 
 	if (session->user_id == 0)
 		refuse(call, fault_not_authenticated());
+	else if (json_object_size(call->params) == 0)
+	{
+		ticket_issue_events(&answer, session);
+		succeed(call, answer.data, answer.length);
+	}
 	else if (file_id <= 0)
 		refuse(call, fault_parameter("file_id", "an id as a decimal string, and nothing else"));
 	else

@@ -2,7 +2,7 @@
 /*
  * login.c
  *	  From a token to a session that hears its user's events: authenticate, the second half of log_in, the bearer
- *	  token of an upgrade.
+ *	  token of an upgrade, or what a stream of events came with.
  *
  *	  CHECKING --open_session: user, login, channel--> JOINING --hub: login_heard--> CONFIRMING --alive--> done
  *	     \__ refused: error, or close 4001 for a bearer     \__ not in time: 503           \__ ended: 401, 4003
@@ -22,12 +22,14 @@
  * A socket that is logged in may authenticate again as the same user (a refreshed or another login of theirs); as
  * another user it is refused, since calls and events of two people would mix.
  *
+ * A stream of events (net/events.c) is told its cursor by a push, as nobody is answered.
+ *
  * A visitor (session.c) is admitted as soon as it is known who he is; nothing is pushed to him, so nothing is joined.
  *
  * A login outlives its session while the database has its call; it then ends unheard.
  *
  * Called from: chat/call, chat/session, chat/hub. Calls: pg/pool, chat/hub, chat/channel, chat/presence, chat/replay,
- * chat/oidc, chat/fault, codec/value.
+ * chat/oidc, chat/fault, codec/rpc, codec/value.
  */
 #include "chat/login.h"
 
@@ -47,6 +49,7 @@
 #include "chat/presence.h"
 #include "chat/replay.h"
 #include "codec/json.h"
+#include "codec/rpc.h"
 #include "codec/value.h"
 #include "pg/pool.h"
 
@@ -68,7 +71,7 @@ struct login
 	int64_t login_id;      /* from open_session */
 	struct timer timer;    /* set while JOINING */
 	int64_t since;         /* replayed from here; NO_REPLAY: not at all */
-	char ids[2][32];       /* parameters of the second pg: the login's id, and the user's */
+	char ids[2][32];       /* parameters of the second pg, or a ticket's first: the login, the user */
 	bool ended;            /* while CONFIRMING: it was heard to end */
 	bool doubted;          /* while CONFIRMING: its end may have been missed, ask again */
 };
@@ -106,6 +109,11 @@ static const struct pg_statement open_external = {
 	"subject => $2::text, claims => $3::jsonb, valid_until => to_timestamp($4::bigint), actor_address => "
 	"$5::inet)",
 	5};
+static const struct pg_statement open_known = {
+	"open_known_session",
+	"SELECT $2::bigint, s.session_id, s.expires_at, chat.user_channel($2::bigint) FROM "
+	"chat.list_live_sessions($1::bigint[]) AS s",
+	2};
 static const int text_only[5]; /* lengths and formats of its parameters */
 
 static int64_t
@@ -151,7 +159,7 @@ fail(struct login *login, const struct rpc_error *error)
 		session_finish(session, SESSION_BAD_TOKEN);
 	if (login->call != NULL)
 		call_fail(login->call, error);
-	else if (session != NULL && session->visitor)
+	else if (session != NULL && session->ops->refused != NULL)
 		session_refuse(session, error);
 	else if (session != NULL)
 		session_close(session,
@@ -191,6 +199,23 @@ replay_since(uint64_t handle, int64_t since)
 		replay_start(session, since);
 }
 
+/* Who follows by HTTP has called nothing: his cursor is pushed. */
+static void
+welcome(struct session *session)
+{
+	struct buf text = {0};
+	char params[48];
+
+	if (session->ops->admitted == NULL)
+		return;
+	session->ops->admitted(session->socket);
+	rpc_write_notification(
+		&text, "cursor", params,
+		(size_t) snprintf(params, sizeof params, "{\"cursor\":\"%lld\"}", (long long) session->cursor));
+	session_push_text(session, text.data, text.length);
+	buf_free(&text);
+}
+
 static void
 succeed(struct login *login, int64_t left, int64_t horizon)
 {
@@ -210,7 +235,10 @@ succeed(struct login *login, int64_t left, int64_t horizon)
 	if (login->call != NULL)
 		call_succeed(login->call, login->answer.data, login->answer.length);
 	else
+	{
+		welcome(session);
 		session_advance(session);
+	}
 	replay_since(handle, login->since);
 	login_free(login);
 }
@@ -238,16 +266,23 @@ listen_is_late(struct timer *timer)
 
 static void on_confirmed(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *result);
 
+/* The login and its user as parameters. */
+static void
+name_login(struct login *login)
+{
+	snprintf(login->ids[0], sizeof login->ids[0], "{%lld}", (long long) login->login_id);
+	snprintf(login->ids[1], sizeof login->ids[1], "%lld", (long long) login->user_id);
+	login->values[0] = login->ids[0];
+	login->values[1] = login->ids[1];
+}
+
 /* From now on its end would be heard: has it come before? */
 static void
 confirm(struct login *login)
 {
 	timer_clear(&login->timer);
 	login->doubted = false;
-	snprintf(login->ids[0], sizeof login->ids[0], "{%lld}", (long long) login->login_id);
-	snprintf(login->ids[1], sizeof login->ids[1], "%lld", (long long) login->user_id);
-	login->values[0] = login->ids[0];
-	login->values[1] = login->ids[1];
+	name_login(login);
 	login->pg = (struct pg_call){.statement = &confirm_login,
 								 .values = login->values,
 								 .lengths = text_only,
@@ -366,6 +401,8 @@ on_checked(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *
 	channel = result_rows(result) == 1 ? result_value(result, 0, COLUMN_CHANNEL, NULL) : NULL;
 	if (channel == NULL || session == NULL)
 	{
+		if (result_rows(result) == 0)
+			error = fault_session_ended();
 		fail(login, &error);
 		return;
 	}
@@ -412,23 +449,31 @@ on_verified(struct oidc_check *check)
 	open_with(login, &open_external);
 }
 
-void
-login_with_token(struct session *session, const char *token, struct call *call, const struct buf *answer,
-				 int64_t since)
+static struct login *
+begin(struct session *session, int64_t since)
 {
 	struct login *login = mem_alloc(sizeof *login);
 
 	login->session = session_handle(session);
-	login->call = call;
 	login->since = since;
-	login->token = mem_copy(token);
 	memcpy(login->address, session->address, sizeof login->address);
+	session->login = login;
+	session->login_pending = true;
+	return login;
+}
+
+void
+login_with_token(struct session *session, const char *token, struct call *call, const struct buf *answer,
+				 int64_t since)
+{
+	struct login *login = begin(session, since);
+
+	login->call = call;
+	login->token = mem_copy(token);
 	if (answer != NULL)
 		buf_add(&login->answer, answer->data, answer->length - 1); /* without its closing brace */
 	login->values[0] = login->token;
 	login->values[1] = login->address[0] != '\0' ? login->address : NULL;
-	session->login = login;
-	session->login_pending = true;
 	if (oidc_is_token(token))
 		oidc_check(&login->jwt, login->token, on_verified);
 	else
@@ -436,9 +481,20 @@ login_with_token(struct session *session, const char *token, struct call *call, 
 }
 
 void
-login_with_bearer(struct session *session, const char *token)
+login_with_bearer(struct session *session, const char *token, int64_t since)
 {
-	login_with_token(session, token, NULL, NULL, NO_REPLAY);
+	login_with_token(session, token, NULL, NULL, since);
+}
+
+void
+login_with_ticket(struct session *session, int64_t user_id, int64_t login_id, int64_t since)
+{
+	struct login *login = begin(session, since);
+
+	login->user_id = user_id;
+	login->login_id = login_id;
+	name_login(login);
+	open_with(login, &open_known);
 }
 
 void

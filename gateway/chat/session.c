@@ -26,7 +26,7 @@
  * A session is freed at the end of the turn in which its socket went, never inside a callback. A closed one sends
  * and receives nothing, but stays until its socket says that it is gone.
  *
- * Called from: net/ws, net/rpc, net/transfer. Calls: chat/call, chat/login, chat/hub, chat/replay, chat/presence, chat/watch, codec/json, io/.
+ * Called from: net/ws, net/rpc, net/events, net/transfer. Calls: chat/call, chat/login, chat/hub, chat/replay, chat/presence, chat/watch, codec/json, io/.
  */
 #include "chat/session.h"
 
@@ -288,7 +288,8 @@ create(const struct session_socket *ops, void *socket, const char *address)
 }
 
 struct session *
-session_open(const struct session_socket *ops, void *socket, const char *address, const char *bearer)
+session_follow(const struct session_socket *ops, void *socket, const char *address, const char *bearer,
+			   int64_t since)
 {
 	struct session *session = create(ops, socket, address);
 
@@ -297,8 +298,14 @@ session_open(const struct session_socket *ops, void *socket, const char *address
 	if (draining)
 		plan_drain(session);
 	if (bearer != NULL)
-		login_with_bearer(session, bearer);
+		login_with_bearer(session, bearer, since);
 	return session;
+}
+
+struct session *
+session_open(const struct session_socket *ops, void *socket, const char *address, const char *bearer)
+{
+	return session_follow(ops, socket, address, bearer, NO_REPLAY);
 }
 
 void
@@ -314,7 +321,7 @@ session_visit(const struct session_socket *ops, void *socket, const char *addres
 
 	session->visitor = true;
 	if (bearer != NULL)
-		login_with_bearer(session, bearer);
+		login_with_bearer(session, bearer, NO_REPLAY);
 	return session;
 }
 

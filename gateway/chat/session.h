@@ -16,6 +16,8 @@ struct hub_user;
 struct login;
 struct replay;
 
+#define NO_REPLAY ((int64_t) -1) /* instead of a cursor: nothing from before */
+
 /* Why a session ends. The table in session.c has code and name of each. */
 enum session_end
 {
@@ -45,7 +47,7 @@ struct session_socket
 	void (*close)(void *socket, int code, const char *reason);
 	void (*hold)(void *socket, bool hold); /* stop reading, or go on */
 
-	/* Of visitors only. */
+	/* Of HTTP requests only. */
 	void (*admitted)(void *socket); /* the token was good: who it is stands in the session; may be NULL */
 	void (*refused)(void *socket, const struct rpc_error *error); /* nothing is answered but this */
 };
@@ -96,6 +98,10 @@ struct session
 extern struct session *session_open(const struct session_socket *ops, void *socket, const char *address,
 									const char *bearer);
 
+/* One that only listens, to what is new and to what came after `since`. Without a bearer somebody else logs it in. */
+extern struct session *session_follow(const struct session_socket *ops, void *socket, const char *address,
+									  const char *bearer, int64_t since);
+
 /* The same for one HTTP request; without a bearer it is nobody's. It ends by session_finish. */
 extern struct session *session_visit(const struct session_socket *ops, void *socket, const char *address,
 									 const char *bearer);
@@ -112,7 +118,7 @@ extern void session_engage(struct session *session);
 extern void session_close(struct session *session, enum session_end reason);
 extern void session_finish(struct session *session,
 						   enum session_end reason); /* the same, after its answers */
-extern void session_refuse(struct session *session, const struct rpc_error *error); /* a visitor */
+extern void session_refuse(struct session *session, const struct rpc_error *error); /* of HTTP */
 extern void session_drain(void); /* finish all of them in the course of drain_seconds, and later ones too */
 extern unsigned session_count(void);
 extern void session_tables_free(void); /* at the very end */

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * chat/ticket.c
- *	  Tickets: create_ticket for those who have a token, and their use where none can be sent, as in <img> and <video>.
+ *	  Tickets: create_ticket for those who have a token, and their use where none can be sent, as in <img>, <video> and
+ *	  EventSource.
  *
  * A ticket opens one file for one login, for ticket_lifetime, as often as it is shown. It is only as good as its
  * login: each use asks the database whether that has ended meanwhile; whether the user may read the file is asked as
  * for everybody. The key is made by the parent before it has workers, or of ticket_secret, which gateways on several
  * machines may share.
  *
- * Called from: main.c, chat/call, net/transfer. Calls: codec/ticket, pg/pool.
+ * A ticket for events opens one stream, once, within EVENTS_LIFETIME: the URL of a stream, which stands in many a log, is
+ * good for nothing afterwards. Which were used all workers of this gateway know (base/once.c); those on other machines that
+ * share the secret do not.
+ *
+ * Called from: main.c, chat/call, net/transfer, net/events. Calls: codec/ticket, base/once, chat/login, pg/pool.
  */
 #include "chat/ticket.h"
 
@@ -20,8 +25,13 @@
 
 #include "base/config.h"
 #include "base/mem.h"
+#include "base/once.h"
 #include "chat/fault.h"
+#include "chat/login.h"
+#include "io/loop.h"
 #include "pg/pool.h"
+
+#define EVENTS_LIFETIME 30000 /* milliseconds, unless ticket_lifetime is less */
 
 /* The question whether a ticket's login is good. */
 struct check
@@ -38,15 +48,6 @@ static const struct pg_statement find_login = {
 static unsigned char key[TICKET_KEY]; /* from ticket_open on */
 static const int text_only[1];        /* lengths and formats of check's parameter */
 
-void
-ticket_open(void)
-{
-	if (config.ticket_secret[0] != '\0')
-		ticket_make_key(config.ticket_secret, key);
-	else if (getrandom(key, sizeof key, 0) != (ssize_t) sizeof key)
-		abort();
-}
-
 /* Milliseconds since 1970, as all machines have them. */
 static int64_t
 wall_clock(void)
@@ -58,20 +59,71 @@ wall_clock(void)
 }
 
 void
-ticket_issue(struct buf *out, const struct session *session, int64_t file_id)
+ticket_open(void)
 {
-	struct ticket ticket = {TICKET_FILE, session->user_id, session->login_id, file_id,
-							wall_clock() + config.ticket_lifetime};
-	time_t seconds = (time_t) (ticket.expires / 1000);
+	if (config.ticket_secret[0] != '\0')
+		ticket_make_key(config.ticket_secret, key);
+	else if (getrandom(key, sizeof key, 0) != (ssize_t) sizeof key)
+		abort();
+	if (!once_open(wall_clock()))
+		abort();
+}
+
+/* `path`: where it serves. */
+static void
+issue(struct buf *out, const struct ticket *ticket, const char *path)
+{
+	time_t seconds = (time_t) (ticket->expires / 1000);
 	struct buf text = {0};
 	struct tm parts;
 	char at[32];
 
-	ticket_write(&text, &ticket, key);
+	ticket_write(&text, ticket, key);
 	strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &parts));
-	buf_format(out, "{\"ticket\":\"%s\",\"url\":\"/files/%lld?ticket=%s\",\"expires_at\":\"%s.%03dZ\"}",
-			   buf_text(&text), (long long) file_id, buf_text(&text), at, (int) (ticket.expires % 1000));
+	buf_format(out, "{\"ticket\":\"%s\",\"url\":\"%s?ticket=%s\",\"expires_at\":\"%s.%03dZ\"}",
+			   buf_text(&text), path, buf_text(&text), at, (int) (ticket->expires % 1000));
 	buf_free(&text);
+}
+
+void
+ticket_issue(struct buf *out, const struct session *session, int64_t file_id)
+{
+	struct ticket ticket = {TICKET_FILE, session->user_id, session->login_id, file_id,
+							wall_clock() + config.ticket_lifetime};
+	char path[32];
+
+	snprintf(path, sizeof path, "/files/%lld", (long long) file_id);
+	issue(out, &ticket, path);
+}
+
+static int64_t
+events_lifetime(void)
+{
+	return config.ticket_lifetime < EVENTS_LIFETIME ? config.ticket_lifetime : EVENTS_LIFETIME;
+}
+
+void
+ticket_issue_events(struct buf *out, const struct session *session)
+{
+	int64_t expires = wall_clock() + events_lifetime();
+	struct ticket ticket = {TICKET_EVENTS, session->user_id, session->login_id,
+							once_number(expires, loop_random(UINT64_MAX)), expires};
+
+	issue(out, &ticket, "/events");
+}
+
+/* Used before it is looked whether it has expired: in this order no two can have used it. */
+void
+ticket_follow(struct session *session, const char *text, int64_t since)
+{
+	struct rpc_error error = fault_bad_ticket();
+	struct ticket ticket;
+
+	if (ticket_read(text, strlen(text), key, &ticket) && ticket.kind == TICKET_EVENTS &&
+		once_use(ticket.subject, events_lifetime()) && ticket.expires >= wall_clock())
+		login_with_ticket(session, ticket.user_id, ticket.login_id, since);
+	else
+		session_refuse(session, &error);
 }
 
 static void

@@ -6,7 +6,7 @@
  *	  kind (1 byte), user, login, subject, expiry (8 bytes each, most significant first), HMAC (32 bytes)
  *
  * Nothing is stored for a ticket: every process that has the key knows it when it sees it. So it may be used any number
- * of times until it expires.
+ * of times until it expires, unless its subject is a number that somebody keeps account of.
  *
  * Called from: chat/ticket. Calls: OpenSSL.
  */

@@ -13,7 +13,8 @@
 
 enum ticket_kind
 {
-	TICKET_FILE = 1 /* subject: the file it lets in to */
+	TICKET_FILE = 1,  /* subject: the file it lets in to */
+	TICKET_EVENTS = 2 /* subject: a number of base/once.h; for one stream */
 };
 
 struct ticket

@@ -13,13 +13,15 @@
  * 1. The head is only looked at (MSG_PEEK) until it is whole. Is it an upgrade, the socket goes on to the library with
  *	  every byte still to be read. Else it is read, and route.c says who takes the request.
  * 2. The handler reads the body at its own pace: what it holds back waits in the kernel, and then with the client.
- * 3. The answer is written from `body`, always from the end of a turn of the loop, never from within a handler. A
- *	  stream asks its handler for more when all has left: so a transfer never has more than one piece in memory.
+ * 3. The answer is written from `body`, always from the end of a turn of the loop, never from within a handler, unless that
+ *	  asks for it by http_flush. A stream asks its handler for more when all has left: so a transfer never has more than one piece in memory.
  * 4. While a handler thinks nothing is read: a client that sends requests ahead waits for its answers. That a client
  *	  has gone is found out when something is to be written to it.
  * 5. Time runs only while the client has to do something: HEAD_LIMIT for a head, slow_timeout for something to move.
  * 6. A connection that is not to be used again is shut, and what still comes is thrown away for a while, lest a reset
  *	  overtake the answer.
+ * 7. An endless stream has no Content-Length: the connection ends with it. While nothing is to be written a client that
+ *	  says its last word counts as gone.
  *
  * Bodies have a Content-Length: chunked ones are refused with 411. Keep-alive is HTTP/1.1's, unless somebody says
  * close.
@@ -229,7 +231,7 @@ phrase_of(int status)
 static void
 begin_answer(struct http *http, int status, int64_t length)
 {
-	if (http->unread > 0 || !server_is_accepting())
+	if (http->unread > 0 || !server_is_accepting() || length == HTTP_ENDLESS)
 		http->close = true;
 	http->state = HTTP_ANSWERING;
 	http->due = http->is_head || status == 204 || status == 304 ? 0 : length;
@@ -237,7 +239,7 @@ begin_answer(struct http *http, int status, int64_t length)
 	buf_clear(&http->front);
 	buf_format(&http->front, "HTTP/1.1 %d %s\r\nServer: chat-gateway\r\nX-Content-Type-Options: nosniff\r\n",
 			   status, phrase_of(status));
-	if (status != 204 && status != 304)
+	if (status != 204 && status != 304 && length != HTTP_ENDLESS)
 		buf_format(&http->front, "Content-Length: %lld\r\n", (long long) length);
 	if (http->type != NULL && status != 204 && status != 304)
 		buf_format(&http->front, "Content-Type: %s\r\n", http->type);
@@ -273,6 +275,13 @@ http_give(struct http *http)
 	timer_set(&http->limit, (uint64_t) config.slow_timeout, is_late);
 	watch(http, 0);
 	loop_defer(&http->push);
+}
+
+void
+http_end_stream(struct http *http)
+{
+	http->due = (int64_t) http->body.length;
+	http_give(http);
 }
 
 void
@@ -516,8 +525,7 @@ on_event(uv_poll_t *poll, int status, int events)
 {
 	struct http *http = list_entry(poll, struct http, poll);
 
-	(void) events;
-	if (status < 0)
+	if (status < 0 || (events & UV_DISCONNECT) != 0)
 		end(http, false);
 	else if (http->state == HTTP_WAITING)
 		look_at_head(http);
@@ -627,6 +635,22 @@ write_answer(struct http *http)
 	return true;
 }
 
+/* Ends nothing, so that handlers may call it: a socket that is broken is found to be so by push. */
+bool
+http_flush(struct http *http)
+{
+	while (http->front_sent < http->front.length || body_left(http) > 0)
+	{
+		size_t before = http->front_sent + http->sent;
+
+		if (!write_answer(http) || http->front_sent + http->sent == before)
+			return false;
+	}
+	buf_clear(&http->body);
+	http->sent = 0;
+	return true;
+}
+
 static void
 push(struct task *task)
 {
@@ -644,7 +668,7 @@ push(struct task *task)
 	else
 	{
 		timer_clear(&http->limit);
-		watch(http, 0);
+		watch(http, http->due > INT64_MAX / 2 ? UV_DISCONNECT : 0);
 		http->handler->drained(http);
 	}
 }

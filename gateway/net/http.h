@@ -16,6 +16,8 @@
 #include "io/loop.h"
 #include "io/timer.h"
 
+#define HTTP_ENDLESS INT64_MAX /* the length of a stream that has none */
+
 struct http;
 
 /* Who has a request in hand, from its begin function to `gone`. All but `gone` may be NULL. */
@@ -94,7 +96,9 @@ extern void http_field(struct http *http, const char *name, const char *format, 
 /* The answer is as the fields and the body say. With `length` the body is a stream: as many bytes, now or later. */
 extern void http_answer(struct http *http, int status);
 extern void http_begin_stream(struct http *http, int status, int64_t length);
-extern void http_give(struct http *http); /* body has been filled again */
+extern void http_give(struct http *http);       /* body has been filled again */
+extern bool http_flush(struct http *http);      /* write it now; true: all of it has left */
+extern void http_end_stream(struct http *http); /* the same, for the last time: of an endless one */
 
 /* The answer is this error; what was in fields and body is dropped. */
 extern void http_error(struct http *http, const struct rpc_error *error);

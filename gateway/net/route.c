@@ -3,7 +3,7 @@
  * route.c
  *	  Who takes which request: the table of paths, and what is refused before anybody takes it.
  *
- * Called from: net/http. Calls: net/cors, net/page, net/rpc, net/upload, net/download.
+ * Called from: net/http. Calls: net/cors, net/page, net/rpc, net/events, net/upload, net/download.
  */
 #include "net/route.h"
 
@@ -11,6 +11,7 @@
 
 #include "net/cors.h"
 #include "net/download.h"
+#include "net/events.h"
 #include "net/page.h"
 #include "net/rpc.h"
 #include "net/upload.h"
@@ -28,16 +29,19 @@ struct place
 	void (*begin)(struct http *http); /* takes the request */
 };
 
+/* clang-format off */
 static const struct place places[] = {
 	{"/healthz", GET, page_health},
 	{"/readyz", GET, page_readiness},
 	{"/openrpc.json", GET, page_openrpc},
 	{"/ws", GET, page_socket},
 	{"/rpc", POST, rpc_begin},
+	{"/events", GET, events_begin},
 	{"/files", POST, upload_begin},
 	{"/files/", GET, download_begin},
 	{"/", GET, page_file},
 };
+/* clang-format on */
 
 static const struct place *
 find_place(const struct slice *path)

@@ -47,7 +47,8 @@
 #include "net/ws.h"
 
 #define ACCEPT_BURST   64    /* sockets accepted per wakeup */
-#define RX_BUFFER      2048  /* bytes per socket; a longer frame comes in pieces */
+#define RX_BUFFER      1024  /* bytes per socket; a longer frame comes in pieces */
+#define TX_SIZE        20480 /* bytes of one send: more than ws.c writes at once */
 #define HEADER_LIMIT   16384 /* bytes of request line and headers together */
 #define HEADER_TIMEOUT 4     /* seconds for the headers to arrive */
 #define HANDSHAKES     256   /* sockets with headers being read at a time */
@@ -118,6 +119,9 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in
 			return ws_established(wsi, peer);
 		case LWS_CALLBACK_RECEIVE:
 			return ws_received(peer, in, length);
+		case LWS_CALLBACK_RECEIVE_PONG:
+			ws_heard(peer);
+			return 0;
 		case LWS_CALLBACK_SERVER_WRITEABLE:
 			return ws_writeable(peer);
 		case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
@@ -136,7 +140,7 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in
 }
 
 static const struct lws_protocols protocols[] = {
-	{"chat.v1", callback, sizeof(struct peer), RX_BUFFER, 0, NULL, 0},
+	{"chat.v1", callback, sizeof(struct peer), RX_BUFFER, 0, NULL, TX_SIZE},
 	{NULL, NULL, 0, 0, 0, NULL, 0},
 };
 
@@ -333,7 +337,7 @@ raise_descriptor_limit(void)
 static bool
 create_context(void)
 {
-	static lws_retry_bo_t idle;
+	static const lws_retry_bo_t no_pings; /* they are ws.c's */
 	void *loops[] = {loop_uv()};
 	struct lws_context_creation_info info = {
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
@@ -356,11 +360,9 @@ create_context(void)
 		.alpn = "http/1.1",
 		.server_string = "chat-gateway",
 		.vhost_name = "chat",
-		.retry_and_idle_policy = &idle,
+		.retry_and_idle_policy = &no_pings,
 	};
 
-	idle.secs_since_valid_ping = (uint16_t) (config.ping_interval / 1000);
-	idle.secs_since_valid_hangup = (uint16_t) (2 * config.ping_interval / 1000);
 	lws_set_log_level(LLL_ERR | LLL_WARN, on_lws_log);
 	context = lws_create_context(&info);
 	vhost = context ? lws_create_vhost(context, &info) : NULL;

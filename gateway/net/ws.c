@@ -6,11 +6,21 @@
  * In: fragments are gathered up to frame_limit; more closes with 1009, a binary frame with 1003. libwebsockets has
  * checked UTF-8 and the framing before (1007, 1002).
  *
- * Out: when nothing is queued and the pipe is free a message is written at once, which is half the cost of asking for
- * a callback first. Else it waits in a queue of shared messages; of events, at most outbound_limit bytes. The session
- * hears how much is queued and holds itself back. What is longer than PIECE leaves in fragments, so that the library
- * never keeps much of what the kernel did not take, and a slow reader is seen to read. One that takes nothing for
- * slow_timeout is closed with 4008.
+ * Out: messages go into a queue of shared messages. Those of one turn leave together at its end, up to PIECE in one
+ * write, for the write costs more than all else that is done for a message; more than PIECE does not wait for the end.
+ * Of what the kernel does not take, the library keeps what it was given, at most PIECE, and the rest stays in the
+ * queue until that has left; of events, at most outbound_limit bytes. The session then hears how much is queued and
+ * holds itself back. What is longer than PIECE leaves in fragments, so that a slow reader is seen to read. One that
+ * takes nothing for slow_timeout is closed with 4008.
+ *
+ * Several frames in one write: their headers are ours, and LWS_WRITE_RAW has the library put none in front. It is its
+ * write all the same: what is left of it goes out before anything else, its pongs too, so no frame is torn. Nothing is
+ * written while it keeps something: lws_write then does not tell how much it took.
+ *
+ * Silence: who has not been heard for ping_interval, or three quarters of it, is pinged, and is cut when nothing has
+ * come for ping_interval after that. Each socket has a timer in our heap, the first one set to a random moment of the
+ * last quarter; the library would keep its own in a sorted list and walk that for each. Who makes room for what waits
+ * is heard too.
  *
  * Closing: the close frame goes out behind what is queued, unless the socket was too slow: that is dropped. We write
  * it ourselves and go on reading until the client's own arrives: told to close from a writeable callback, a library built
@@ -33,6 +43,7 @@
 #include "base/message.h"
 #include "base/network.h"
 #include "chat/session.h"
+#include "io/loop.h"
 #include "io/timer.h"
 
 /*
@@ -42,7 +53,8 @@
 
 #define CLOSE_LIMIT    3     /* seconds for the close frame to leave */
 #define QUEUE_OVERHEAD 64    /* bytes a queued message counts beyond its text */
-#define PIECE          16384 /* bytes of one fragment */
+#define PIECE          16384 /* bytes of one write */
+#define FRAME_HEADER   4     /* bytes at most, of a frame no longer than PIECE */
 #define HEADER_MAX     20000 /* bytes of one header, put together: more than all may have */
 
 _Static_assert(LWS_PRE <= MESSAGE_HEADROOM, "a message has room for the frame header");
@@ -63,12 +75,21 @@ struct ws
 	size_t queue_size;       /* bytes in queue, with overhead */
 	size_t event_size;       /* those of events */
 	size_t sent;             /* bytes of the first one that have left in fragments */
-	struct timer slow;       /* set while something is queued, anew whenever some of it left */
+	size_t told;             /* what the session has heard of queue_size */
+	struct timer slow;       /* set while the socket does not take all, anew whenever some of it left */
+	struct timer silence;    /* to the next look whether it has been heard */
+	uint64_t heard;          /* loop_now() when something came last */
+	struct list turn;        /* in gathered, if `gathers` */
+	bool gathers;            /* what is queued leaves at the end of the turn */
+	bool pinged;             /* and not heard since */
 	bool closing;            /* a close frame is to follow the queue */
 	bool close_said;         /* it was sent, or libwebsockets answers the client's */
 	int close_code;          /* of it */
 	char close_reason[124];  /* of it: the longest there may be, and NUL */
 };
+
+static struct list gathered;    /* struct ws that leave at the end of the turn; next NULL: none did ever */
+static struct task end_of_turn; /* sees to them */
 
 static void
 pop(struct ws *ws)
@@ -93,6 +114,14 @@ write_now(struct ws *ws, struct message *message)
 					 LWS_WRITE_TEXT) >= length;
 }
 
+/* The library looks at its timers only when something happens to one of its sockets: so something does. */
+static void
+limit_time(struct ws *ws, enum pending_timeout reason, int seconds)
+{
+	lws_set_timeout(ws->wsi, reason, seconds);
+	lws_cancel_service(lws_get_context(ws->wsi));
+}
+
 static void
 ws_close(void *socket, int code, const char *reason)
 {
@@ -102,8 +131,63 @@ ws_close(void *socket, int code, const char *reason)
 	ws->close_code = code;
 	snprintf(ws->close_reason, sizeof ws->close_reason, "%s", reason);
 	lws_rx_flow_control(ws->wsi, 1);
-	lws_set_timeout(ws->wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_LIMIT);
+	limit_time(ws, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_LIMIT);
 	lws_callback_on_writable(ws->wsi);
+}
+
+/* A text frame behind `at`, as short as PIECE; → its size. */
+static size_t
+put_frame(unsigned char *at, struct message *message)
+{
+	size_t length = message_length(message);
+	size_t header = length < 126 ? 2 : 4;
+
+	at[0] = 0x81; /* text, final */
+	at[1] = (unsigned char) (length < 126 ? length : 126);
+	if (header == 4)
+	{
+		at[2] = (unsigned char) (length >> 8);
+		at[3] = (unsigned char) length;
+	}
+	memcpy(at + header, message_text(message), length);
+	return header + length;
+}
+
+/* How many messages from the front of the queue go into one write; 0: the first one is too long. */
+static int
+count_fitting(struct ws *ws)
+{
+	struct list *node;
+	struct list *after;
+	size_t size = 0;
+	int count = 0;
+
+	if (ws->sent > 0)
+		return 0;
+	list_each(node, after, &ws->queue)
+	{
+		size += message_length(list_entry(node, struct queued, node)->message) + FRAME_HEADER;
+		if (size > PIECE)
+			break;
+		count++;
+	}
+	return count;
+}
+
+/* So many messages in one write; false: the socket is broken. */
+static bool
+write_together(struct ws *ws, int count)
+{
+	unsigned char frames[LWS_PRE + PIECE];
+	size_t length = 0;
+
+	while (count-- > 0)
+	{
+		length +=
+			put_frame(frames + LWS_PRE + length, list_entry(ws->queue.next, struct queued, node)->message);
+		pop(ws);
+	}
+	return lws_write(ws->wsi, frames + LWS_PRE, length, LWS_WRITE_RAW) >= (int) length;
 }
 
 /* The next piece of the first message in the queue; false: the socket is broken. */
@@ -116,13 +200,6 @@ write_piece(struct ws *ws)
 	size_t length = left < PIECE ? left : PIECE;
 	int flags = lws_write_ws_flags(LWS_WRITE_TEXT, ws->sent == 0, length == left);
 
-	if (length == message_length(message))
-	{
-		if (!write_now(ws, message))
-			return false;
-		pop(ws);
-		return true;
-	}
 	memcpy(piece + LWS_PRE, message_text(message) + ws->sent, length);
 	if (lws_write(ws->wsi, piece + LWS_PRE, length, (enum lws_write_protocol) flags) < (int) length)
 		return false;
@@ -130,6 +207,22 @@ write_piece(struct ws *ws)
 	if (length == left)
 		pop(ws);
 	return true;
+}
+
+/* As much from the front of the queue as one write takes; false: the socket is broken. */
+static bool
+write_some(struct ws *ws)
+{
+	int count = count_fitting(ws);
+	bool good;
+
+	if (count == 0)
+		return write_piece(ws);
+	if (count > 1)
+		return write_together(ws, count);
+	good = write_now(ws, list_entry(ws->queue.next, struct queued, node)->message);
+	pop(ws);
+	return good;
 }
 
 static void
@@ -142,33 +235,83 @@ is_slow(struct timer *timer)
 	session_close(ws->session, SESSION_SLOW);
 }
 
-/* As much of the queue as the socket takes; false: it is broken. */
+/* As much of the queue as the socket takes; false: it is broken. Nothing follows a close frame. */
 static bool
 write_queue(struct ws *ws)
 {
 	bool moved = false;
 
-	while (!list_empty(&ws->queue) && !lws_send_pipe_choked(ws->wsi))
+	if (ws->close_said)
+		return true;
+	while (!list_empty(&ws->queue) && !lws_partial_buffered(ws->wsi))
 	{
-		if (!write_piece(ws))
+		if (!write_some(ws))
 			return false;
 		moved = true;
 	}
-	if (list_empty(&ws->queue))
+	if (list_empty(&ws->queue) && !lws_partial_buffered(ws->wsi))
+	{
 		timer_clear(&ws->slow);
-	else if (moved || ws->slow.place == 0)
+		return true;
+	}
+	if (moved || ws->slow.place == 0)
 		timer_set(&ws->slow, (uint64_t) config.slow_timeout, is_slow);
-	if (moved)
-		lws_validity_confirmed(ws->wsi);
-	if (!list_empty(&ws->queue))
-		lws_callback_on_writable(ws->wsi);
+	lws_callback_on_writable(ws->wsi);
 	return true;
+}
+
+/* The session is to know how much the socket does not take. */
+static void
+tell_session(struct ws *ws)
+{
+	if (ws->told == ws->queue_size)
+		return;
+	ws->told = ws->queue_size;
+	session_queued(ws->session, ws->queue_size);
 }
 
 static void
 cut(struct ws *ws)
 {
-	lws_set_timeout(ws->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+	limit_time(ws, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+static void
+stop_gathering(struct ws *ws)
+{
+	if (!ws->gathers)
+		return;
+	ws->gathers = false;
+	list_remove(&ws->turn);
+}
+
+/* What was gathered need not wait any longer. */
+static void
+leave(struct ws *ws)
+{
+	stop_gathering(ws);
+	if (!write_queue(ws))
+		cut(ws);
+	tell_session(ws);
+}
+
+static void
+all_leave(struct task *task)
+{
+	(void) task;
+	while (!list_empty(&gathered))
+		leave(list_entry(gathered.next, struct ws, turn));
+}
+
+static void
+gather(struct ws *ws)
+{
+	if (gathered.next == NULL)
+		list_init(&gathered);
+	ws->gathers = true;
+	list_append(&gathered, &ws->turn);
+	end_of_turn.run = all_leave;
+	loop_defer(&end_of_turn);
 }
 
 static void
@@ -176,34 +319,31 @@ enqueue(struct ws *ws, struct message *message, bool event)
 {
 	size_t size = message_length(message) + QUEUE_OVERHEAD;
 	struct queued *queued = mem_alloc(sizeof *queued);
-	bool first = list_empty(&ws->queue);
 
+	if (list_empty(&ws->queue))
+		gather(ws);
 	queued->message = message_share(message);
 	queued->event = event;
 	list_append(&ws->queue, &queued->node);
 	ws->queue_size += size;
 	ws->event_size += event ? size : 0;
-	if (first && !write_queue(ws))
-		cut(ws);
-	session_queued(ws->session, ws->queue_size);
-}
-
-/* When nothing waits and the message is short: written at once. */
-static bool
-send_now(struct ws *ws, struct message *message)
-{
-	if (!list_empty(&ws->queue) || message_length(message) > PIECE || lws_send_pipe_choked(ws->wsi))
-		return false;
-	if (!write_now(ws, message))
-		cut(ws);
-	return true;
+	if (!ws->gathers)
+		tell_session(ws);
+	else if (ws->queue_size >= PIECE)
+		leave(ws);
 }
 
 static void
 ws_send(void *socket, struct message *message)
 {
-	if (!send_now(socket, message))
-		enqueue(socket, message, false);
+	enqueue(socket, message, false);
+}
+
+/* Whether so much more would be too much of events. */
+static bool
+is_full(const struct ws *ws, const struct message *message)
+{
+	return ws->event_size + message_length(message) > (size_t) config.outbound_limit;
 }
 
 static bool
@@ -211,9 +351,9 @@ ws_send_event(void *socket, struct message *message)
 {
 	struct ws *ws = socket;
 
-	if (send_now(ws, message))
-		return true;
-	if (ws->event_size + message_length(message) > (size_t) config.outbound_limit)
+	if (ws->gathers && is_full(ws, message))
+		leave(ws);
+	if (is_full(ws, message))
 		return false;
 	enqueue(ws, message, true);
 	return true;
@@ -240,7 +380,7 @@ say_close(struct ws *ws)
 	frame[LWS_PRE] = (unsigned char) (ws->close_code >> 8);
 	frame[LWS_PRE + 1] = (unsigned char) ws->close_code;
 	memcpy(frame + LWS_PRE + 2, ws->close_reason, length);
-	lws_set_timeout(ws->wsi, PENDING_TIMEOUT_CLOSE_ACK, CLOSE_LIMIT);
+	limit_time(ws, PENDING_TIMEOUT_CLOSE_ACK, CLOSE_LIMIT);
 	return lws_write(ws->wsi, frame + LWS_PRE, length + 2, WRITE_CLOSE) < 0 ? -1 : 0;
 }
 
@@ -253,10 +393,12 @@ ws_writeable(struct peer *peer)
 	if (ws == NULL)
 		return -1;
 	before = ws->queue_size;
+	stop_gathering(ws);
 	if (!write_queue(ws))
 		return -1;
 	if (ws->queue_size != before)
-		session_queued(ws->session, ws->queue_size);
+		ws_heard(peer);
+	tell_session(ws);
 	if (list_empty(&ws->queue) && ws->closing)
 		return say_close(ws);
 	return 0;
@@ -269,8 +411,19 @@ ws_peer_closing(struct peer *peer)
 
 	if (ws == NULL || ws->close_said)
 		return -1;
+	if (ws->gathers)
+		leave(ws);
 	ws->close_said = true;
 	return 0;
+}
+
+void
+ws_heard(struct peer *peer)
+{
+	if (peer->ws == NULL)
+		return;
+	peer->ws->heard = loop_now();
+	peer->ws->pinged = false;
 }
 
 int
@@ -279,6 +432,7 @@ ws_received(struct peer *peer, const char *data, size_t length)
 	struct ws *ws = peer->ws;
 	bool whole = lws_is_final_fragment(ws->wsi) && lws_remaining_packet_payload(ws->wsi) == 0;
 
+	ws_heard(peer);
 	if (ws->closing)
 		return 0;
 	if (lws_frame_is_binary(ws->wsi))
@@ -355,17 +509,58 @@ forget_headers(struct peer *peer)
 	peer->bearer = peer->forwarded = NULL;
 }
 
+/* With something in it: the library says nothing of an empty pong. */
+static void
+ping(struct ws *ws)
+{
+	unsigned char frame[LWS_PRE + 1];
+
+	frame[LWS_PRE] = 'p';
+	ws->pinged = true;
+	if (lws_write(ws->wsi, frame + LWS_PRE, 1, LWS_WRITE_PING) < 0)
+		cut(ws);
+}
+
+/* Whoever does not take what waits for him is slow's. */
+static void
+look_for_silence(struct timer *timer)
+{
+	struct ws *ws = list_entry(timer, struct ws, silence);
+	uint64_t most = (uint64_t) config.ping_interval;
+	uint64_t silent = loop_now() - ws->heard;
+	bool waits = !list_empty(&ws->queue) || lws_partial_buffered(ws->wsi);
+
+	if (ws->closing || ws->close_said)
+		return;
+	if (silent < most / 4 * 3)
+	{
+		timer_set(&ws->silence, most - silent, look_for_silence);
+		return;
+	}
+	if (ws->pinged && !waits)
+	{
+		cut(ws);
+		return;
+	}
+	if (!waits)
+		ping(ws);
+	timer_set(&ws->silence, most, look_for_silence);
+}
+
 int
 ws_established(struct lws *wsi, struct peer *peer)
 {
 	static const struct session_socket ops = {
 		.send = ws_send, .send_event = ws_send_event, .close = ws_close, .hold = ws_hold};
 	struct ws *ws = mem_alloc(sizeof *ws);
+	uint64_t most = (uint64_t) config.ping_interval;
 	char direct[64];
 	char address[64];
 
 	ws->wsi = wsi;
 	list_init(&ws->queue);
+	ws->heard = loop_now();
+	timer_set(&ws->silence, most / 4 * 3 + loop_random(most / 4), look_for_silence);
 	address_text(wsi, direct, sizeof direct);
 	network_client(config.trusted_proxies, direct, peer->forwarded ? peer->forwarded : "", address,
 				   sizeof address);
@@ -385,6 +580,8 @@ ws_closed(struct peer *peer)
 	if (ws == NULL)
 		return;
 	timer_clear(&ws->slow);
+	timer_clear(&ws->silence);
+	stop_gathering(ws);
 	session_gone(ws->session);
 	while (!list_empty(&ws->queue))
 		pop(ws);

@@ -20,6 +20,7 @@ extern int ws_confirm(struct lws *wsi, const char *protocol); /* is the upgrade 
 extern int ws_filter(struct lws *wsi, struct peer *peer);     /* headers can be read for the last time */
 extern int ws_established(struct lws *wsi, struct peer *peer);
 extern int ws_received(struct peer *peer, const char *data, size_t length);
+extern void ws_heard(struct peer *peer); /* a pong came */
 extern int ws_writeable(struct peer *peer);
 extern int ws_peer_closing(struct peer *peer); /* the client's close frame came */
 extern void ws_closed(struct peer *peer);

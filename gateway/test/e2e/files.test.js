@@ -320,7 +320,7 @@ describe('tickets', () => {
 		await assert.rejects(socket.call('create_ticket', { file_id: '1' }), /401/);
 		await socket.close();
 		const good = await world.connect(alice);
-		await assert.rejects(good.call('create_ticket', {}), /-32602/);
+		await assert.rejects(good.call('create_ticket', { file_id: null }), /-32602/);
 		await assert.rejects(good.call('create_ticket', { file_id: 'x' }), /-32602/);
 		await assert.rejects(good.call('create_ticket', { file_id: '1', more: 1 }), /-32602/);
 		await good.close();
