@@ -18,13 +18,25 @@
  *	  chat/feed		its users' sessions, from chat/hub and chat/large; one shared buffer
  *	  net/ws		written when the socket takes it
  *
- * SIGTERM in a worker: no more accepts, calls in flight are answered, sockets closed with 1001, exit 0. SIGHUP: the
- * catalog is read again, and how events are delivered.
+ * SIGTERM in a worker: no more accepts; over drain_seconds each socket's calls in flight are answered and it is closed
+ * with 1001; what that means for presence is told; exit 0. A second one: exit at once. SIGHUP: the configuration, the catalog
+ * and how events are delivered are looked at again. SIGUSR1: the latter two only.
+ *
+ * SIGUSR2 in the parent: if the program that stands now where we were started from approves of its configuration (--check),
+ * it takes our place, in this process. What it needs to know stands in the environment: which address the listening sockets
+ * are for, their descriptors, the workers.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -35,6 +47,7 @@
 #include "chat/hub.h"
 #include "chat/oidc.h"
 #include "chat/openrpc.h"
+#include "chat/presence.h"
 #include "chat/rate.h"
 #include "chat/session.h"
 #include "chat/ticket.h"
@@ -43,20 +56,37 @@
 #include "io/timer.h"
 #include "net/listen.h"
 #include "net/server.h"
+#include "pg/listener.h"
 #include "pg/pool.h"
 
 #define DRAIN_CHECK 20   /* milliseconds between looks at what is left */
-#define DRAIN_GRACE 3000 /* milliseconds beyond drain_timeout for close frames */
+#define DRAIN_GRACE 3000 /* milliseconds beyond drain_seconds and drain_timeout for close frames */
+
+#define READY_CHECK 20 /* milliseconds between looks whether a new worker serves */
+#define HANDOVER    "CHAT_GATEWAY_HANDOVER"
 
 static int *listeners;                /* one per worker; the parent keeps all, a worker its own */
 static struct timer drain_timer;      /* set while draining */
+static struct timer ready_timer;      /* set until the worker serves */
 static uint64_t drain_deadline;       /* loop_now() when the worker ends whatever is left */
 static const int exit_bad_config = 2; /* the usual code for bad usage */
+static char **arguments;              /* main's */
+static int argument_count;            /* of them */
+static char program[PATH_MAX];        /* where we were started from */
+static char who[32];                  /* in the log */
+
+static void
+open_log(void)
+{
+	log_open((enum log_level) config.log_level, (enum log_format) config.log_format, who);
+}
 
 static void
 look_at_drain(struct timer *timer)
 {
-	if ((session_count() == 0 && server_is_quiet()) || loop_now() >= drain_deadline)
+	bool done = session_count() == 0 && server_is_quiet() && presence_is_settled();
+
+	if (done || loop_now() >= drain_deadline)
 		loop_stop();
 	else
 		timer_set(timer, DRAIN_CHECK, look_at_drain);
@@ -67,20 +97,69 @@ on_terminate(int signal)
 {
 	(void) signal;
 	if (drain_timer.place != 0)
+	{
+		loop_stop();
 		return;
+	}
 	log_write(LEVEL_INFO, "draining", "sessions=%u", session_count());
+	timer_clear(&ready_timer);
 	server_stop_accepting();
 	session_drain();
-	drain_deadline = loop_now() + (uint64_t) config.drain_timeout + DRAIN_GRACE;
+	drain_deadline =
+		loop_now() + (uint64_t) config.drain_seconds + (uint64_t) config.drain_timeout + DRAIN_GRACE;
 	timer_set(&drain_timer, DRAIN_CHECK, look_at_drain);
+}
+
+static void
+look_around(int signal)
+{
+	(void) signal;
+	catalog_reload();
+	cursor_ask();
+}
+
+/* Read the configuration again; `say` what has come of it. */
+static bool
+reload_config(bool say)
+{
+	struct buf changed = {0};
+	struct buf waiting = {0};
+	bool good = config_reload(argument_count, arguments, &changed, &waiting);
+
+	open_log();
+	if (say && !good)
+		log_write(LEVEL_ERROR, "config_kept", "the new configuration is bad; the old one stays in force");
+	else if (say)
+		log_write(LEVEL_INFO, "config_reloaded", "changed: %s",
+				  changed.length > 0 ? buf_text(&changed) : "nothing");
+	if (say && waiting.length > 0)
+		log_write(LEVEL_WARN, "config_waits", "changed, but needs SIGUSR2 or a restart: %s",
+				  buf_text(&waiting));
+	buf_free(&changed);
+	buf_free(&waiting);
+	return good;
 }
 
 static void
 on_hangup(int signal)
 {
-	(void) signal;
-	catalog_reload();
-	cursor_ask();
+	reload_config(false);
+	look_around(signal);
+}
+
+static bool
+reload_parent(void)
+{
+	return reload_config(true);
+}
+
+static void
+look_if_ready(struct timer *timer)
+{
+	if (pool_is_ready() && listener_is_ready() && catalog_is_ready())
+		supervisor_ready();
+	else
+		timer_set(timer, READY_CHECK, look_if_ready);
 }
 
 /* Close the parent's other sockets: a worker must not keep a sibling's queue alive. */
@@ -109,6 +188,7 @@ take_apart(void)
 	alive_close();
 	rate_close();
 	openrpc_close();
+	presence_close();
 	catalog_close();
 	session_tables_free();
 	timer_close_all();
@@ -121,54 +201,189 @@ take_apart(void)
 static int
 worker(int index)
 {
-	char who[32];
 	bool good;
 
 	snprintf(who, sizeof who, "worker %d", index + 1);
-	log_open((enum log_level) config.log_level, (enum log_format) config.log_format, who);
+	open_log();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* from a terminal; the parent sends SIGTERM */
 	loop_open();
 	loop_on_signal(SIGTERM, on_terminate);
 	loop_on_signal(SIGHUP, on_hangup);
+	loop_on_signal(SIGUSR1, look_around);
 	pool_open();
 	hub_open();
 	catalog_open();
 	oidc_open();
+	presence_open();
 	good = server_open(own_listener(index));
 	log_write(LEVEL_INFO, "worker_started", "listen=%s", config.listen);
+	timer_set(&ready_timer, 0, look_if_ready);
 	if (good)
 		loop_run();
 	take_apart();
 	return good ? 0 : 1;
 }
 
-static bool
-open_listeners(void)
+/* Whether a descriptor outlives the program. */
+static void
+set_inherited(int fd, bool inherited)
 {
+	fcntl(fd, F_SETFD, inherited ? 0 : FD_CLOEXEC);
+}
+
+/* The next one that the program before us left; -1: there is none. */
+static int
+inherited_listener(char **fds)
+{
+	char *end = NULL;
+	long fd = *fds ? strtol(*fds, &end, 10) : -1;
+
+	if (*fds == end)
+		return -1;
+	*fds = end;
+	set_inherited((int) fd, false);
+	return (int) fd;
+}
+
+static void
+close_inherited(char *fds)
+{
+	int fd;
+
+	while ((fd = inherited_listener(&fds)) >= 0)
+		close(fd);
+}
+
+/* One per worker: those that the program before us left, if they are for our address, and new ones. */
+static bool
+open_listeners(const char *where, char *fds)
+{
+	if (where != NULL && strcmp(where, config.listen) != 0)
+	{
+		close_inherited(fds);
+		fds = NULL;
+	}
 	listeners = mem_alloc((size_t) config.workers * sizeof *listeners);
 	for (int i = 0; i < config.workers; i++)
 	{
-		listeners[i] = listen_open(config.listen);
+		listeners[i] = inherited_listener(&fds);
+		if (listeners[i] < 0)
+			listeners[i] = listen_open(config.listen);
 		if (listeners[i] < 0)
 			return false;
 	}
+	close_inherited(fds);
 	return true;
+}
+
+static int
+patience(void)
+{
+	return config.drain_seconds + config.drain_timeout + 2 * DRAIN_GRACE;
+}
+
+/* Does the program that would take our place like its configuration? */
+static bool
+is_approved(void)
+{
+	char check[] = "--check";
+	char **words = mem_alloc(((size_t) argument_count + 2) * sizeof *words);
+	int status = -1;
+	pid_t pid;
+
+	memcpy(words, arguments, (size_t) argument_count * sizeof *words);
+	words[argument_count] = check;
+	pid = fork();
+	if (pid == 0)
+	{
+		execv(program, words);
+		_exit(127);
+	}
+	mem_free(words);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Become the next program. */
+static void
+replace_parent(const char *pids)
+{
+	struct buf handover = {0};
+
+	if (!is_approved())
+	{
+		log_write(LEVEL_ERROR, "not_replaced", "%s --check says no; we go on", program);
+		return;
+	}
+	log_write(LEVEL_INFO, "replacing", "by %s; workers: %s", program, pids);
+	buf_format(&handover, "%s|", config.listen);
+	for (int i = 0; i < config.workers; i++)
+	{
+		set_inherited(listeners[i], true);
+		buf_format(&handover, "%d ", listeners[i]);
+	}
+	buf_format(&handover, "|%s", pids);
+	setenv(HANDOVER, buf_text(&handover), 1);
+	buf_free(&handover);
+	execv(program, arguments);
+	log_write(LEVEL_ERROR, "not_replaced", "%s: %s", program, strerror(errno));
+	unsetenv(HANDOVER);
+	for (int i = 0; i < config.workers; i++)
+		set_inherited(listeners[i], false);
+}
+
+/* Our own path, also when another file stands there later. */
+static void
+find_program(void)
+{
+	ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+
+	program[length > 0 ? length : 0] = '\0';
+}
+
+/* What the program before us left, in three parts; the first is owned by the caller. NULL: there was none. */
+static char *
+take_handover(char **fds, char **pids)
+{
+	const char *text = getenv(HANDOVER);
+	char *where = text ? mem_copy(text) : NULL;
+
+	unsetenv(HANDOVER);
+	*fds = where ? strchr(where, '|') : NULL;
+	*pids = *fds ? strchr(*fds + 1, '|') : NULL;
+	if (*pids == NULL)
+	{
+		mem_free(where);
+		*fds = NULL;
+		return NULL;
+	}
+	*(*fds)++ = '\0';
+	*(*pids)++ = '\0';
+	return where;
 }
 
 int
 main(int argc, char **argv)
 {
+	static const struct supervisor_owner owner = {worker, patience, reload_parent, replace_parent};
 	enum config_verdict verdict = config_load(argc, argv);
-	int code;
+	char *where;
+	char *fds;
+	char *pids;
+	int code = 1;
 
 	if (verdict != CONFIG_RUN)
 		return verdict == CONFIG_DONE ? 0 : exit_bad_config;
-	log_open((enum log_level) config.log_level, (enum log_format) config.log_format, "parent");
-	if (!open_listeners())
-		return 1;
+	arguments = argv;
+	argument_count = argc;
+	find_program();
+	snprintf(who, sizeof who, "parent");
+	open_log();
+	where = take_handover(&fds, &pids);
 	ticket_open();
-	code = supervise(config.workers, worker, config.drain_timeout + 2 * DRAIN_GRACE);
+	if (open_listeners(where, fds))
+		code = supervise(config.workers, &owner, pids);
+	mem_free(where);
 	mem_free(listeners);
 	config_free(&config);
 	return code;

@@ -103,6 +103,8 @@ SELECT count(*) FROM chat.invite_user(:piet, :paula), chat.accept_connection(:pa
 SELECT ARRAY(SELECT user_name FROM chat.users u WHERE u.id = ANY (viewer_ids) ORDER BY 1) AS viewers, visible, event - 'user_id' - 'version' - 'at' - 'last_seen_at' AS event
   FROM chat.read_presence(ARRAY[:piet], ARRAY[:paula, :petra, :pavel, :piet]) ORDER BY 1;
 SELECT key, jsonb_typeof(value) FROM jsonb_each((SELECT event FROM chat.read_presence(ARRAY[:piet], ARRAY[:paula]))) ORDER BY key;
+-- Who may not see him is not told when he changed last
+SELECT visible, event->>'status' AS status, event->'version' AS version, event->'at' AS at FROM chat.read_presence(ARRAY[:piet], ARRAY[:petra]) WHERE NOT visible;
 SELECT test.error('SELECT chat.get_presence(1, array_fill(1::bigint, ARRAY[1001]))'), test.error('SELECT chat.get_presence(NULL, ''{}'')');
 SELECT chat.renew_presence(:new, NULL, ARRAY[:phone]) = :new AS kept;
 DELETE FROM chat.leases;

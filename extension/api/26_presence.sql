@@ -91,13 +91,13 @@ CREATE OR REPLACE FUNCTION chat.read_presence(user_ids bigint[], watcher_ids big
 RETURNS TABLE (user_id bigint, viewer_ids bigint[], visible boolean, event jsonb)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT p.user_id, array_agg(p.viewer_id ORDER BY p.viewer_id), p.visible, jsonb_build_object('type', 'presence_changed', 'user_id', p.user_id::text,
-		'status', p.status, 'status_text', p.status_text, 'last_seen_at', chat.rfc3339(p.last_seen_at), 'version', p.version::text,
-		'at', chat.rfc3339(chat.id_time(p.version)))
+		'status', p.status, 'status_text', p.status_text, 'last_seen_at', chat.rfc3339(p.last_seen_at),
+		'version', CASE WHEN p.visible THEN p.version::text END, 'at', CASE WHEN p.visible THEN chat.rfc3339(chat.id_time(p.version)) END)
 	  FROM chat.seen_presence(read_presence.watcher_ids, read_presence.user_ids) p
 	 GROUP BY p.user_id, p.status, p.status_text, p.last_seen_at, p.version, p.visible
 	 ORDER BY p.user_id, 2
 $$;
-COMMENT ON FUNCTION chat.read_presence IS 'For a gateway that was told of changes: what its watchers may see of these users now, as the event for their sockets; one row for all viewers who see the same. visible: they may see him. Who may not is told so (offline) once, when it has become so, and nothing after that, not even that there was a change.';
+COMMENT ON FUNCTION chat.read_presence IS 'For a gateway that was told of changes: what its watchers may see of these users now, as the event for their sockets; one row for all viewers who see the same. visible: they may see him. Who may not is told so (offline, without version and time) once, when it has become so, and nothing after that, not even that there was a change.';
 GRANT EXECUTE ON FUNCTION chat.read_presence TO chat_gateway; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.publish_presence()
@@ -188,6 +188,11 @@ END
 $$;
 COMMENT ON FUNCTION chat.renew_presence IS 'For gateways: keeps the lease alive for the setting presence_lease, and notes which sessions have got their first socket here (opened_ids) and which have lost their last (closed_ids). The first call passes NULL and gets the lease''s id. When the answer is not the id that was passed, that lease had lapsed: call again with all sessions that have a socket here.';
 GRANT EXECUTE ON FUNCTION chat.renew_presence TO chat_gateway; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.presence_lease()
+RETURNS interval LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$ SELECT chat.setting_interval('presence_lease') $$;
+COMMENT ON FUNCTION chat.presence_lease IS 'For gateways: how long a lease lasts that is not renewed, the setting presence_lease.';
+GRANT EXECUTE ON FUNCTION chat.presence_lease TO chat_gateway; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.end_live_sessions(lease_id bigint, user_ids bigint[], session_ids bigint[], at timestamptz)
 RETURNS void LANGUAGE plpgsql AS $$

@@ -7,7 +7,12 @@
  * 2. The file named by --config or CHAT_GATEWAY_CONFIG is read: `name = value` lines, # comments.
  * 3. Environment: CHAT_GATEWAY_<NAME>.
  * 4. Flags: --name value or --name=value; dashes may stand for underscores.
+ * With --check that is all: exit 0 when everything was good.
+ *
  * A later source wins. Any bad name or value ends the start with a message that says what would be right.
+ *
+ * config_reload does it again in a running process. Only the settings named in `reloadable` change then: those that are
+ * looked at whenever they matter, and of which nobody keeps a copy or the text.
  *
  * A new knob is one field in config.h and one line in the table below. Durations are kept in milliseconds and
  * written with a unit (ms, s, min; none = seconds); sizes in bytes (kB, MB = 1024, 1024² as in PostgreSQL).
@@ -101,6 +106,7 @@ static const struct knob knobs[] = {
 	VALUE(answer_limit, KNOB_SIZE, "8MB", 65536, 1 << 30, "bytes of one answer, a batch's as a whole; beyond: 413 answer_too_large"),
 	VALUE(slow_timeout, KNOB_DURATION, "30s", 1000, 600000, "a socket that takes nothing of what is queued for so long: close 4008"),
 	VALUE(group_limit, KNOB_NUMBER, "64", 1, 1000, "calls that may share one transaction"),
+	VALUE(watch_limit, KNOB_NUMBER, "500", 0, 10000, "users whose presence one socket may watch"),
 	VALUE(max_sockets, KNOB_NUMBER, "0", 0, 1000000, "sockets per worker; beyond: 503; 0: as many as there are descriptors for"),
 	VALUE(calls_per_second, KNOB_NUMBER, "0", 0, 100000, "calls a second of one session, by whatever sockets, or of one address before login; beyond: 429; 0: any number"),
 	VALUE(calls_burst, KNOB_NUMBER, "100", 1, 100000, "calls that may come at once under calls_per_second"),
@@ -112,7 +118,13 @@ static const struct knob knobs[] = {
 	VALUE(max_transfers, KNOB_NUMBER, "256", 1, 100000, "files on their way in or out per worker, each with at most 1 MB of memory; beyond: 503"),
 	VALUE(max_sockets_per_address, KNOB_NUMBER, "0", 0, 1000000, "sockets per worker from one address that is no trusted proxy; beyond: 429; 0: any number"),
 	VALUE(call_timeout, KNOB_DURATION, "10s", 100, 600000, "longest run of one call (statement_timeout)"),
+	VALUE(single_timeout, KNOB_DURATION, "0", 0, 3600000, "the same for calls that run alone; 0: call_timeout"),
+	VALUE(anonymous_timeout, KNOB_DURATION, "0", 0, 3600000, "the same for calls before login; 0: call_timeout"),
+	VALUE(replay_timeout, KNOB_DURATION, "0", 0, 3600000, "the same for pages of replays; 0: call_timeout"),
+	WORD(prepare, switch_words, "on", "off: nothing is kept in server sessions, for poolers that lend them by the transaction; name the server itself in listen_database"),
+	VALUE(unavailable_after, KNOB_DURATION, "2s", 0, 600000, "time without a connection to the database after which calls answer 503 at once"),
 	VALUE(drain_timeout, KNOB_DURATION, "10s", 0, 600000, "after SIGTERM: longest wait for calls in flight"),
+	VALUE(drain_seconds, KNOB_DURATION, "10s", 0, 3600000, "after SIGTERM: the time over which sockets are closed with 1001, so that not all come back at once"),
 	VALUE(ping_interval, KNOB_DURATION, "30s", 1000, 3600000, "silence before a ping; as long again without an answer: closed"),
 	TEXT(oidc_issuer, "", "OpenID Connect provider whose access tokens (JWT) log in, as `iss` has it; empty: none"),
 	TEXT(oidc_audience, "", "what `aud` of its tokens must contain; needed with oidc_issuer"),
@@ -127,10 +139,38 @@ static const struct knob knobs[] = {
 };
 /* clang-format on */
 
+/* What config_reload may change. */
+static const char *const reloadable[] = {
+	"allowed_origins",
+	"answer_limit",
+	"auth_timeout",
+	"calls_burst",
+	"calls_in_flight",
+	"calls_per_second",
+	"cursor_interval",
+	"drain_seconds",
+	"drain_timeout",
+	"frame_limit",
+	"group_limit",
+	"log_format",
+	"log_level",
+	"max_sockets_per_address",
+	"max_transfers",
+	"outbound_limit",
+	"outbox_interval",
+	"slow_timeout",
+	"ticket_lifetime",
+	"trusted_proxies",
+	"unavailable_after",
+	"watch_limit",
+	NULL,
+};
+
 static const struct unit durations[] = {{"ms", 1}, {"s", 1000}, {"min", 60000}, {"", 1000}, {NULL, 0}};
 static const struct unit sizes[] = {{"B", 1}, {"kB", 1024}, {"MB", 1 << 20}, {"", 1}, {NULL, 0}};
 static const struct unit numbers[] = {{"", 1}, {NULL, 0}};
 
+#define CHECK_FLAG "--check"
 #define KNOB_COUNT (sizeof knobs / sizeof knobs[0])
 
 /* Names compare with dashes and underscores alike, whatever the case. */
@@ -400,10 +440,21 @@ load_flags(int argc, char **argv, const char *only)
 {
 	for (int i = 1; i < argc; i++)
 	{
-		if (!load_flag(argc, argv, &i, only))
+		if (strcmp(argv[i], CHECK_FLAG) != 0 && !load_flag(argc, argv, &i, only))
 			return false;
 	}
 	return true;
+}
+
+static bool
+is_reloadable(const struct knob *knob)
+{
+	for (size_t i = 0; reloadable[i] != NULL; i++)
+	{
+		if (strcmp(reloadable[i], knob->name) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -418,10 +469,13 @@ print_help(void)
 		char range[200];
 
 		knob_range(&knobs[i], range, sizeof range);
-		printf("  --%-16s %s\n  %18s default: %s%s%s\n", knobs[i].name, knobs[i].help, "",
-			   knobs[i].fallback[0] ? knobs[i].fallback : "(empty)", range[0] ? "; allowed: " : "", range);
+		printf("%c --%-16s %s\n  %18s default: %s%s%s\n", is_reloadable(&knobs[i]) ? '*' : ' ', knobs[i].name,
+			   knobs[i].help, "", knobs[i].fallback[0] ? knobs[i].fallback : "(empty)",
+			   range[0] ? "; allowed: " : "", range);
 	}
-	puts("  --help, --version");
+	puts("  --check            says what is wrong with the settings, and nothing else\n"
+		 "  --help, --version\n\n"
+		 "SIGHUP reads them again, and changes those marked with *; the others need SIGUSR2 or a restart.");
 }
 
 static bool
@@ -454,6 +508,17 @@ is_consistent(void)
 	return why == NULL;
 }
 
+static bool
+only_check(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+	{
+		if (strcmp(argv[i], CHECK_FLAG) == 0)
+			return true;
+	}
+	return false;
+}
+
 enum config_verdict
 config_load(int argc, char **argv)
 {
@@ -472,5 +537,56 @@ config_load(int argc, char **argv)
 		return CONFIG_BAD;
 	if (!load_environment() || !load_flags(argc, argv, NULL) || !is_consistent())
 		return CONFIG_BAD;
-	return CONFIG_RUN;
+	return only_check(argc, argv) ? CONFIG_DONE : CONFIG_RUN;
+}
+
+static bool
+is_same(const struct knob *knob, const struct config *a, const struct config *b)
+{
+	const char *one = (const char *) a + knob->field;
+	const char *other = (const char *) b + knob->field;
+
+	if (is_text(knob))
+		return strcmp(*(char *const *) one, *(char *const *) other) == 0;
+	return *(const int *) one == *(const int *) other;
+}
+
+/* The value goes from one to the other and back: so each owns what it did not want. */
+static void
+swap(const struct knob *knob, struct config *a, struct config *b)
+{
+	size_t size = is_text(knob) ? sizeof(char *) : sizeof(int);
+	char *one = (char *) a + knob->field;
+	char *other = (char *) b + knob->field;
+	char kept[sizeof(char *)];
+
+	memcpy(kept, one, size);
+	memcpy(one, other, size);
+	memcpy(other, kept, size);
+}
+
+bool
+config_reload(int argc, char **argv, struct buf *changed, struct buf *waiting)
+{
+	struct config before = config;
+
+	config = (struct config){0};
+	if (config_load(argc, argv) == CONFIG_BAD)
+	{
+		config_free(&config);
+		config = before;
+		return false;
+	}
+	for (size_t i = 0; i < KNOB_COUNT; i++)
+	{
+		bool reloads = is_reloadable(&knobs[i]);
+		bool same = is_same(&knobs[i], &config, &before);
+
+		if (!same)
+			buf_format(reloads ? changed : waiting, "%s ", knobs[i].name);
+		if (!reloads)
+			swap(&knobs[i], &config, &before);
+	}
+	config_free(&before);
+	return true;
 }

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
+
 struct config
 {
 	char *config_file;     /* path of the file read; empty: none */
@@ -30,9 +32,16 @@ struct config
 	int answer_limit;      /* bytes of one answer */
 	int slow_timeout;      /* milliseconds a socket may take nothing of what is queued for it */
 	int group_limit;       /* calls per transaction */
+	int watch_limit;       /* users whose presence one socket may watch */
 	int max_sockets;       /* per worker; 0: what descriptors allow */
 	int call_timeout;      /* milliseconds, the server's statement_timeout */
+	int single_timeout;    /* the same for calls that run alone; 0: call_timeout */
+	int anonymous_timeout; /* the same for calls before login */
+	int replay_timeout;    /* the same for replays */
+	int prepare;           /* statements and settings stay in server sessions */
+	int unavailable_after; /* milliseconds without a connection before calls fail at once */
 	int drain_timeout;     /* milliseconds between SIGTERM and the end */
+	int drain_seconds;     /* milliseconds over which sockets are closed then */
 	int ping_interval;     /* milliseconds of silence before a ping */
 	char *oidc_issuer;     /* identity provider whose access tokens are taken; empty: none */
 	char *oidc_audience;   /* what they must be for */
@@ -66,15 +75,23 @@ enum oidc_http
 
 enum config_verdict
 {
-	CONFIG_RUN,  /* go on */
-	CONFIG_DONE, /* --help or --version was answered: exit 0 */
-	CONFIG_BAD   /* said why on standard error: exit 2 */
+	CONFIG_RUN, /* go on */
+	CONFIG_DONE, /* --help or --version was answered, or all is good and --check was all that was asked: exit 0 */
+	CONFIG_BAD /* said why on standard error: exit 2 */
 };
 
-extern struct config config; /* the one of this process; filled by config_load, then only read */
+extern struct config
+	config; /* the one of this process; filled by config_load and config_reload, else only read */
 
 /* Defaults, then file, then environment, then flags. */
 extern enum config_verdict config_load(int argc, char **argv);
+
+/*
+ * The same once more, for a running process: from all sources, and only if all are good (false: everything stays, why was
+ * said on standard error). `changed` gets the names of the settings that have another value now, `waiting` those that would
+ * have, but only after a restart. Both with a space behind each.
+ */
+extern bool config_reload(int argc, char **argv, struct buf *changed, struct buf *waiting);
 
 /* Set one knob from text. False: `why` (a buffer of `size`) says what is allowed. */
 extern bool config_set(struct config *target, const char *name, const char *text, char *why, size_t size);

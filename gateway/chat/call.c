@@ -20,7 +20,7 @@
  *
  * A running call whose session has gone ends unheard: it owns all that the pool reads.
  *
- * Called from: chat/session, chat/login. Calls: chat/catalog, chat/login, chat/render, chat/fault, pg/pool.
+ * Called from: chat/session, chat/login. Calls: chat/catalog, chat/login, chat/watch, chat/render, chat/fault, pg/pool.
  */
 #include "chat/call.h"
 
@@ -36,6 +36,7 @@
 #include "chat/rate.h"
 #include "chat/render.h"
 #include "chat/ticket.h"
+#include "chat/watch.h"
 #include "codec/json.h"
 #include "codec/value.h"
 #include "pg/pool.h"
@@ -267,10 +268,55 @@ run_create_ticket(struct call *call, struct session *session)
 	buf_free(&answer);
 }
 
+/* The ids of an array, in the arena; NULL: there is something else in it. */
+static int64_t *
+read_ids(const struct call *call, const json_t *array)
+{
+	int64_t *ids = arena_alloc(call->arena, (json_array_size(array) + 1) * sizeof *ids);
+
+	for (size_t i = 0; i < json_array_size(array); i++)
+	{
+		struct value_param param = {0};
+
+		if (value_encode((struct value_type){VALUE_BIGINT, false}, json_array_get(array, i), call->arena,
+						 &param) != NULL ||
+			param.text == NULL)
+			return NULL;
+		ids[i] = strtoll(param.text, NULL, 10);
+	}
+	return ids;
+}
+
+static void
+run_watch_presence(struct call *call, struct session *session)
+{
+	const json_t *array = json_object_get(call->params, "user_ids");
+	size_t count = json_array_size(array);
+	int64_t *ids = NULL;
+
+	if (json_is_array(array) && json_object_size(call->params) == 1 && count <= (size_t) config.watch_limit)
+		ids = read_ids(call, array);
+	if (session->visitor)
+		refuse(call, fault_needs_socket());
+	else if (session->user == NULL)
+		refuse(call, fault_not_authenticated());
+	else if (ids == NULL)
+		refuse(call, fault_parameter("user_ids",
+									 arena_format(call->arena, "an array of at most %d ids, and nothing else",
+												  config.watch_limit)));
+	else
+	{
+		succeed(call, "null", 4);
+		watch_set(session, ids, count);
+	}
+}
+
 static const struct native natives[] = {{"ping", run_ping},
 										{"discover", run_discover},
 										{"authenticate", run_authenticate},
-										{"create_ticket", run_create_ticket}};
+										{"create_ticket", run_create_ticket},
+
+										{"watch_presence", run_watch_presence}};
 
 /* True when it is one of the gateway's own, and answered or on its way. */
 static bool

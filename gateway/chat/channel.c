@@ -144,6 +144,8 @@ channel_leave(struct hub_user *user)
 {
 	large_forget(user);
 	drop_formers(user);
+	if (user->channel == NULL)
+		return;
 	listener_drop(user->channel->name);
 	part(user);
 }
@@ -151,7 +153,7 @@ channel_leave(struct hub_user *user)
 bool
 channel_is_now(const struct hub_user *user, const char *name)
 {
-	return strcmp(user->channel->name, name) == 0;
+	return user->channel != NULL && strcmp(user->channel->name, name) == 0;
 }
 
 bool
@@ -293,7 +295,9 @@ on_chats(struct pg_call *from, enum pg_verdict verdict, const struct pg_result *
 static void
 named(struct hub_user *user, const char *name, int64_t now)
 {
-	if (!channel_is_now(user, name))
+	if (user->channel == NULL)
+		channel_join(user, name);
+	else if (!channel_is_now(user, name))
 		channel_rename(user, name, now);
 	else if (listener_hears(name))
 		large_read(user);
@@ -367,6 +371,13 @@ channel_doubt(struct hub_user *user)
 	large_forget(user);
 	user->state = USER_UNNAMED;
 	list_append(&unnamed, &user->reading);
+}
+
+void
+channel_name(struct hub_user *user)
+{
+	channel_doubt(user);
+	ask();
 }
 
 void

@@ -27,6 +27,7 @@ extern void channel_rename(struct hub_user *user, const char *name, int64_t now)
 
 /* Names may have changed: these users' (each by channel_doubt), and, by the second, those of large chats. */
 extern void channel_doubt(struct hub_user *user);
+extern void channel_name(struct hub_user *user); /* the same, of one who may have none yet, and at once */
 extern void channel_read_again(void);
 
 extern bool channel_chats_heard(void);       /* all of the large chats' */

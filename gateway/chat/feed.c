@@ -33,7 +33,7 @@
  * partial event could be read back or not.
  *
  * Called from: chat/hub, chat/outbox. Calls: chat/hub, chat/channel, chat/large, chat/roster, chat/replay, chat/cursor,
- * chat/session, codec/notification, pg/pool.
+ * chat/watch, chat/session, codec/notification, pg/pool.
  */
 #include "chat/feed.h"
 
@@ -51,6 +51,7 @@
 #include "chat/large.h"
 #include "chat/login.h"
 #include "chat/replay.h"
+#include "chat/watch.h"
 #include "codec/notification.h"
 #include "codec/rpc.h"
 #include "pg/pool.h"
@@ -200,6 +201,8 @@ tell_user(struct hub_user *user, const struct notification *notification)
 
 	if (notification_is(notification, "session_ended"))
 		end_login(user, &notification->event);
+	else if (user->attended && notification_is(notification, "presence_changed"))
+		watch_changed(&notification->event);
 	else if (notification->chat == 0 || !roster_has(&user->chats, notification->chat, &since))
 		collect_user(&user->chats, NULL);
 	if (notification->chat != 0)

@@ -28,10 +28,12 @@
  * (replay.c). Cursors move by answers, by replays, and by markers (cursor.c), which arrive behind all events they
  * stand for.
  *
+ * Whoever watches presence (watch.c) has a user without sessions attended: he is heard, renamed and read again as all are.
+ *
  * Users left by their last session go at the end of the turn: an overflowing socket may be closed in the midst of a relay.
  *
  * Called from: chat/login, chat/session, chat/channel, chat/large, chat/feed, chat/cursor, pg/listener. Calls: chat/channel,
- * chat/large, chat/feed, chat/cursor, chat/replay, pg/listener.
+ * chat/large, chat/feed, chat/cursor, chat/replay, chat/watch, pg/listener.
  */
 #include "chat/hub.h"
 
@@ -51,6 +53,7 @@
 #include "chat/login.h"
 #include "chat/outbox.h"
 #include "chat/replay.h"
+#include "chat/watch.h"
 #include "pg/listener.h"
 
 #define SCHEMA_CHANNEL "chat_schema" /* functions have changed */
@@ -68,7 +71,7 @@ reap_user(struct task *task)
 {
 	struct hub_user *user = list_entry(task, struct hub_user, reap);
 
-	if (!list_empty(&user->sessions))
+	if (!list_empty(&user->sessions) || user->attended)
 		return;
 	channel_leave(user);
 	hash_remove(users, user->id);
@@ -76,13 +79,20 @@ reap_user(struct task *task)
 }
 
 static struct hub_user *
-user_with_id(int64_t user_id)
+find_user(int64_t user_id)
 {
-	struct hub_user *user;
 	char id[24];
 
 	snprintf(id, sizeof id, "%" PRId64, user_id);
-	user = hash_get(users, id);
+	return hash_get(users, id);
+}
+
+static struct hub_user *
+user_with_id(int64_t user_id)
+{
+	struct hub_user *user = find_user(user_id);
+	char id[24];
+
 	if (user == NULL)
 	{
 		user = mem_alloc(sizeof *user);
@@ -92,6 +102,7 @@ user_with_id(int64_t user_id)
 		list_init(&user->reading);
 		roster_init(&user->chats);
 		user->reap.run = reap_user;
+		snprintf(id, sizeof id, "%" PRId64, user_id);
 		memcpy(user->id, id, sizeof id);
 		hash_put(users, id, user);
 	}
@@ -127,6 +138,37 @@ bool
 hub_is_known(const struct session *session)
 {
 	return session->user != NULL && session->user->state == USER_KNOWN;
+}
+
+void
+hub_attend(int64_t user_id)
+{
+	struct hub_user *user = user_with_id(user_id);
+
+	if (user->attended)
+		return;
+	user->attended = true;
+	if (user->channel == NULL)
+		channel_name(user);
+}
+
+void
+hub_neglect(int64_t user_id)
+{
+	struct hub_user *user = find_user(user_id);
+
+	if (user == NULL)
+		return;
+	user->attended = false;
+	loop_defer(&user->reap);
+}
+
+bool
+hub_hears(int64_t user_id)
+{
+	const struct hub_user *user = find_user(user_id);
+
+	return user != NULL && user->state == USER_KNOWN;
 }
 
 struct hub_user *
@@ -170,6 +212,8 @@ hub_known(struct hub_user *user)
 	struct list *after;
 
 	user->state = USER_KNOWN;
+	if (user->attended)
+		watch_heard();
 	list_each(node, after, &user->sessions)
 	{
 		struct session *session = list_entry(node, struct session, neighbours);
@@ -285,6 +329,7 @@ hub_open(void)
 
 	users = hash_create();
 	feed_open();
+	watch_open();
 	listener_open(&owner);
 	listener_add(SCHEMA_CHANNEL);
 	large_open();
@@ -303,5 +348,6 @@ hub_close(void)
 	channel_close();
 	large_close();
 	feed_close();
+	watch_close();
 	hash_destroy(users);
 }

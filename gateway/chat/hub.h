@@ -32,6 +32,7 @@ struct hub_user
 	enum hub_state state;        /* above */
 	struct list reading;         /* in one of channel.c's or large.c's lists, as his state says */
 	struct roster_user chats;    /* the large chats that he is in */
+	bool attended;               /* heard without a session: for watch.c */
 	struct task reap;            /* frees him when no session came back by the end of the turn */
 	char id[24];                 /* decimal */
 };
@@ -49,6 +50,11 @@ extern bool hub_is_known(const struct session *session); /* all that is for its 
 
 /* For login: what the database calls his channel now. False: it was another, and he is not heard for a moment. */
 extern bool hub_confirm_channel(struct session *session, const char *channel, int64_t now);
+
+/* For watch: a user without sessions, whose channel is to be heard all the same. watch_heard says when it is. */
+extern void hub_attend(int64_t user_id);  /* harmless when he is attended already */
+extern void hub_neglect(int64_t user_id); /* undoes it; the same */
+extern bool hub_hears(int64_t user_id);   /* he is KNOWN */
 
 /* For channel, large, feed, cursor and outbox. */
 extern struct hub_user *hub_find(const char *id); /* NULL: no session here is his */

@@ -28,8 +28,8 @@
  *
  * A login outlives its session while the database has its call; it then ends unheard.
  *
- * Called from: chat/call, chat/session, chat/hub. Calls: pg/pool, chat/hub, chat/channel, chat/replay, chat/oidc, chat/fault,
- * codec/rpc, codec/value.
+ * Called from: chat/call, chat/session, chat/hub. Calls: pg/pool, chat/hub, chat/channel, chat/presence, chat/replay,
+ * chat/oidc, chat/fault, codec/rpc, codec/value.
  */
 #include "chat/login.h"
 
@@ -46,6 +46,7 @@
 #include "chat/fault.h"
 #include "chat/hub.h"
 #include "chat/oidc.h"
+#include "chat/presence.h"
 #include "chat/replay.h"
 #include "codec/json.h"
 #include "codec/rpc.h"
@@ -225,6 +226,7 @@ succeed(struct login *login, int64_t left, int64_t horizon)
 	session->user_id = login->user_id;
 	session->login_id = login->login_id;
 	alive_until(session, left);
+	presence_enter(session);
 	if (!session->ending)
 		timer_clear(&session->timer);
 	log_write(LEVEL_DEBUG, "logged_in", "user=%lld address=%s", (long long) session->user_id,

@@ -20,10 +20,13 @@
  * A visitor is a session that serves one HTTP request: it is opened, given one frame, and ends when that is answered.
  * Its calls go the same way as everybody's, but it stands in no list of its user's sessions and is told nothing.
  *
+ * When the worker ends, each session is told to go at a random moment of drain_seconds, with a random time to wait before it
+ * comes back; until then it works as ever, and so does one that only came out of the accept queue then.
+ *
  * A session is freed at the end of the turn in which its socket went, never inside a callback. A closed one sends
  * and receives nothing, but stays until its socket says that it is gone.
  *
- * Called from: net/ws, net/rpc, net/events, net/transfer. Calls: chat/call, chat/login, chat/hub, chat/replay, codec/json, io/.
+ * Called from: net/ws, net/rpc, net/events, net/transfer. Calls: chat/call, chat/login, chat/hub, chat/replay, chat/presence, chat/watch, codec/json, io/.
  */
 #include "chat/session.h"
 
@@ -38,12 +41,15 @@
 #include "chat/call.h"
 #include "chat/hub.h"
 #include "chat/login.h"
+#include "chat/presence.h"
 #include "chat/replay.h"
 #include "chat/reply.h"
+#include "chat/watch.h"
 #include "codec/json.h"
 #include "codec/rpc.h"
 
 #define ENDING_LIMIT 5000 /* milliseconds for the last answers of a session that is to end */
+#define DRAIN_RETRY  2000 /* milliseconds that one is told to wait before it comes back, at most */
 #define LOGIN_TIMES  3    /* auth_timeout so often, and then no login is waited for any more */
 #define LOGIN_GRACE  1000 /* milliseconds between looks when the login is under way at the deadline */
 
@@ -79,6 +85,8 @@ static struct slot *slots;  /* owned; grows, for the process's life */
 static unsigned slot_count; /* of slots */
 static unsigned free_hint;  /* no free slot below this one */
 static unsigned open_count; /* sessions in slots */
+static bool draining;       /* this worker ends */
+static uint64_t drain_end;  /* with that: loop_now() by which all are told */
 
 static void
 take_slot(struct session *session)
@@ -147,18 +155,21 @@ session_close(struct session *session, enum session_end reason)
 		return;
 	session->closed = true;
 	timer_clear(&session->timer);
+	timer_clear(&session->drain);
 	log_write(LEVEL_DEBUG, "session_close", "reason=%s address=%s user=%lld", words, session->address,
 			  (long long) session->user_id);
 	stats_add(STAT_SESSIONS_CLOSED, 1);
 	login_abandon(session);
 	alive_forget(session);
 	replay_leave(session);
+	presence_leave(session);
+	watch_leave(session);
 	hub_leave(session);
 	if (session->socket == NULL)
 		return;
 	if (reason == SESSION_DRAINED)
 	{
-		snprintf(drained, sizeof drained, "{\"retry_after_ms\":%d}", (int) loop_random(2000));
+		snprintf(drained, sizeof drained, "{\"retry_after_ms\":%d}", (int) loop_random(DRAIN_RETRY));
 		words = drained;
 	}
 	session->ops->close(session->socket, endings[reason].code, words);
@@ -186,13 +197,30 @@ session_finish(struct session *session, enum session_end reason)
 	session_advance(session);
 }
 
+static void
+drain_now(struct timer *timer)
+{
+	session_finish(list_entry(timer, struct session, drain), SESSION_DRAINED);
+}
+
+/* At some moment before the drain is over, so that not all come back at once. */
+static void
+plan_drain(struct session *session)
+{
+	uint64_t now = loop_now();
+
+	timer_set(&session->drain, loop_random(drain_end > now ? drain_end - now : 1), drain_now);
+}
+
 void
 session_drain(void)
 {
+	drain_end = loop_now() + (uint64_t) config.drain_seconds;
+	draining = true;
 	for (unsigned i = 0; i < slot_count; i++)
 	{
 		if (slots[i].session != NULL)
-			session_finish(slots[i].session, SESSION_DRAINED);
+			plan_drain(slots[i].session);
 	}
 }
 
@@ -253,6 +281,7 @@ create(const struct session_socket *ops, void *socket, const char *address)
 	list_init(&session->calls);
 	list_init(&session->neighbours);
 	list_init(&session->doubt);
+	list_init(&session->watches);
 	list_init(&session->replaying);
 	take_slot(session);
 	return session;
@@ -266,6 +295,8 @@ session_follow(const struct session_socket *ops, void *socket, const char *addre
 
 	timer_set(&session->timer, (uint64_t) config.auth_timeout, login_is_late);
 	session->give_up = loop_now() + LOGIN_TIMES * (uint64_t) config.auth_timeout;
+	if (draining)
+		plan_drain(session);
 	if (bearer != NULL)
 		login_with_bearer(session, bearer, since);
 	return session;
@@ -312,6 +343,7 @@ session_queued(struct session *session, size_t bytes)
 	{
 		session->missed = false;
 		session_push_text(session, resync, sizeof resync - 1);
+		watch_again(session);
 	}
 	if (!session->holding && bytes <= (size_t) config.outbound_limit && session->replay == NULL)
 		return;

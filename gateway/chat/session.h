@@ -62,6 +62,7 @@ struct session
 	char address[64];                 /* the client's, as text */
 	int64_t user_id;                  /* 0: nobody has logged in */
 	int64_t login_id;                 /* the login's id (a chat session in SQL); 0 with user_id */
+	int64_t present_id;               /* the login under which presence.c counts it; 0: none */
 	struct hub_user *user;            /* whose events it gets; NULL with user_id 0, or while joining */
 	struct list neighbours;           /* among user's sessions */
 	int64_t cursor;                   /* it has all events up to here, or could see them when it logged in */
@@ -73,6 +74,7 @@ struct session
 	bool login_pending;               /* a log_in or authenticate is under way: other calls wait */
 	uint64_t give_up;                 /* loop_now() from which no login is waited for */
 	int refused_tokens;               /* by authenticate */
+	struct list watches;              /* whose presence it watches; watch.c's */
 	struct login *login;              /* the part of it that checks a token; owned by login.c */
 	size_t expected;                  /* bytes that the rows of its running calls may come to */
 	size_t gathered;                  /* bytes in batch answers that are not complete */
@@ -88,6 +90,7 @@ struct session
 	struct list doubt;                /* among those whose login alive.c is to ask for */
 	uint64_t expires;                 /* loop_now() when the login expires, as far as we know */
 	struct timer expiry;              /* set for then */
+	struct timer drain;               /* set while the worker ends: when it is told to go */
 	struct task reap;                 /* frees it after session_gone */
 };
 
@@ -116,7 +119,7 @@ extern void session_close(struct session *session, enum session_end reason);
 extern void session_finish(struct session *session,
 						   enum session_end reason); /* the same, after its answers */
 extern void session_refuse(struct session *session, const struct rpc_error *error); /* of HTTP */
-extern void session_drain(void);                                                    /* finish all of them */
+extern void session_drain(void); /* finish all of them in the course of drain_seconds, and later ones too */
 extern unsigned session_count(void);
 extern void session_tables_free(void); /* at the very end */
 

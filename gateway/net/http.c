@@ -475,9 +475,9 @@ http_is_quiet(void)
 
 	list_each(node, after, &connections)
 	{
-		enum http_state state = list_entry(node, struct http, node)->state;
+		const struct http *http = list_entry(node, struct http, node);
 
-		if (state != HTTP_WAITING && state != HTTP_LINGERING)
+		if (http->state != HTTP_LINGERING && (http->state != HTTP_WAITING || http->fresh))
 			return false;
 	}
 	return true;

@@ -14,7 +14,6 @@
 #include "net/events.h"
 #include "net/page.h"
 #include "net/rpc.h"
-#include "net/server.h"
 #include "net/upload.h"
 
 enum
@@ -115,14 +114,11 @@ route(struct http *http)
 bool
 route_refuses_upgrade(struct http *http)
 {
-	if (http->refusal == 0 && server_is_accepting() && cors_allows(http->head) &&
-		head_is(&http->head->path, "/ws"))
+	if (http->refusal == 0 && cors_allows(http->head) && head_is(&http->head->path, "/ws"))
 		return false;
 	http->close = true;
 	if (http->refusal != 0)
 		http_refuse(http, http->refusal, "too_many_sockets", "there are too many connections");
-	else if (!server_is_accepting())
-		http_refuse(http, 503, "draining", "this gateway ends; connect again");
 	else if (!cors_allows(http->head))
 		http_refuse(http, 403, "origin_not_allowed", "pages of that origin may not use this gateway");
 	else

@@ -12,6 +12,9 @@
  * 4. Out of descriptors: a spare one is given up, the client is accepted with it and sent away, the spare is opened
  *	  again. So the listening socket never keeps the loop awake over a client that it cannot take.
  *
+ * 5. Who was accepted is served, also when accepting has ended: a client that connects while workers are replaced must not
+ *	  see anything of it. server_is_quiet says when nobody is left, nor anybody whose request is still to come.
+ *
  * Compression and HTTP/2 are off: see the options, ws_confirm and http.c. One protocol serves
  * chat.v1 and clients that ask for none; a client that asks only for others is refused by the library.
  *
@@ -65,6 +68,7 @@ static int spare_fd = -1;           /* given up to refuse a client when descript
 static struct timer accept_timer;   /* set while accepting pauses */
 static uint64_t spare_logged;       /* loop_now() of the last line about that */
 static int socket_count;            /* sockets accepted and not yet gone */
+static int adopted_count;           /* those of them that are the library's */
 static int socket_limit;            /* as many may be had: max_sockets, or what descriptors allow */
 static struct hash *addresses;      /* how many of them (as the pointer) come from where; owned */
 static char *adopting; /* where the socket comes from that the library is making its own; owned */
@@ -93,7 +97,10 @@ forget_socket(struct lws *wsi)
 		adopting = NULL;
 	}
 	if (direct != NULL)
+	{
+		adopted_count--;
 		server_release(direct);
+	}
 	mem_free(direct);
 }
 
@@ -159,6 +166,7 @@ server_adopt(int fd, const char *direct)
 	struct lws *wsi;
 
 	adopting = mem_copy(direct);
+	adopted_count++;
 	wsi = lws_adopt_descriptor_vhost(vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
 									 (lws_sock_file_fd_type){.sockfd = fd}, NULL, NULL);
 	if (wsi != NULL)
@@ -167,7 +175,10 @@ server_adopt(int fd, const char *direct)
 	{
 		stats_add(STAT_SOCKETS_REFUSED, 1); /* the library has closed it */
 		if (adopting != NULL)
+		{
+			adopted_count--;
 			server_release(adopting);
+		}
 		mem_free(adopting);
 	}
 	adopting = NULL;
@@ -380,7 +391,7 @@ server_open(int listener)
 bool
 server_is_quiet(void)
 {
-	return http_is_quiet();
+	return adopted_count == 0 && http_is_quiet();
 }
 
 bool

@@ -8,7 +8,7 @@
 extern bool server_open(int listener);   /* false: logged why */
 extern void server_stop_accepting(void); /* takes what waits in the queue, then refuses */
 extern bool server_is_accepting(void);
-extern bool server_is_quiet(void); /* no HTTP request is in hand any more */
+extern bool server_is_quiet(void); /* no WebSocket is left, nor an HTTP request to be read or answered */
 extern void
 server_close(void); /* after loop_run: closes every socket that is left, runs the loop until they are gone */
 

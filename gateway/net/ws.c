@@ -45,7 +45,6 @@
 #include "chat/session.h"
 #include "io/loop.h"
 #include "io/timer.h"
-#include "net/server.h"
 
 /*
  * The library's own type of write for a close frame, the same in every version, which its public header leaves out.
@@ -470,10 +469,9 @@ ws_confirm(struct lws *wsi, const char *protocol)
 	if (protocol == NULL || strcasecmp(protocol, "websocket") != 0 ||
 		lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) != 9)
 		return -1;
-	if (is_for_us(wsi) && server_is_accepting())
+	if (is_for_us(wsi))
 		return 0;
-	lws_return_http_status(wsi, is_for_us(wsi) ? HTTP_STATUS_SERVICE_UNAVAILABLE : HTTP_STATUS_NOT_FOUND,
-						   NULL);
+	lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL);
 	return 1;
 }
 

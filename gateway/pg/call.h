@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "io/timer.h"
 #include "pg/result.h"
 
 /* SQL to be prepared once per connection. Its maker keeps it until every call of it is done. */
@@ -52,6 +53,8 @@ struct pg_call
 	struct pg_result *result; /* rows, until the group's end */
 	uint64_t queued;          /* loop_now() of pool_submit */
 	bool retried;             /* had its second chance */
+	int aborted;              /* times that it met another one: 40001, 40P01 */
+	struct timer again;       /* set while it waits to be sent again */
 	bool uncertain;           /* its connection broke once: it may have happened */
 	bool spoiled;             /* `done` may read it: its failure cost a whole group */
 };

@@ -4,6 +4,7 @@
  *	  A connection that runs groups of calls: sent in one go, one Sync behind them, one transaction.
  *
  * 1. conn_send writes, for each call, PREPARE when this connection has not seen the statement, then the execution;
+ *	  behind a transaction pooler (`begin`) nothing is prepared, and the group begins with its settings;
  *	  at last a Sync. Everything written is noted in `items`, in order, because libpq answers in that order.
  * 2. Results come back one by one. They are kept: until the Sync has come back nothing is committed.
  * 3. With the Sync the group is over, and the owner hears of all its calls at once.
@@ -39,6 +40,7 @@
 enum item_kind
 {
 	ITEM_FORGET, /* DEALLOCATE ALL */
+	ITEM_BEGIN,  /* conn->begin */
 	ITEM_PREPARE,
 	ITEM_CALL,
 	ITEM_SYNC
@@ -47,7 +49,7 @@ enum item_kind
 struct item
 {
 	enum item_kind kind;  /* what libpq will answer to */
-	struct pg_call *call; /* whose; NULL for FORGET and SYNC */
+	struct pg_call *call; /* whose; NULL for FORGET, BEGIN and SYNC */
 };
 
 struct conn
@@ -55,6 +57,7 @@ struct conn
 	struct link *link;              /* owned */
 	const struct conn_owner *owner; /* callbacks */
 	void *arg;                      /* for them */
+	const char *begin;              /* SQL before each group, nothing is prepared; NULL: none, all is */
 	int timeout;                    /* milliseconds that one call may take */
 	struct hash *prepared;   /* statements this server session has, by name; the value is the statement */
 	bool forget;             /* DEALLOCATE ALL before the next group */
@@ -129,11 +132,34 @@ send_forget(struct conn *conn)
 }
 
 static bool
+send_begin(struct conn *conn)
+{
+	if (conn->begin == NULL)
+		return true;
+	add_item(conn, ITEM_BEGIN, NULL);
+	return PQsendQueryParams(link_pg(conn->link), conn->begin, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
+/* As it stands, prepared by nobody. */
+static bool
+send_plain(struct conn *conn, struct pg_call *call)
+{
+	PGconn *pg = link_pg(conn->link);
+
+	add_item(conn, ITEM_CALL, call);
+	return PQsendQueryParams(pg, call->statement->sql, call->statement->params, NULL, call->values,
+							 call->lengths, call->formats, call->binary) == 1 &&
+		   (++conn->sent_calls % FLUSH_EVERY != 0 || PQsendFlushRequest(pg) == 1);
+}
+
+static bool
 send_call(struct conn *conn, struct pg_call *call)
 {
 	const struct pg_statement *statement = call->statement;
 	PGconn *pg = link_pg(conn->link);
 
+	if (conn->begin != NULL)
+		return send_plain(conn, call);
 	if (hash_get(conn->prepared, statement->name) == NULL)
 	{
 		hash_put(conn->prepared, statement->name, (void *) statement);
@@ -151,7 +177,7 @@ void
 conn_send(struct conn *conn, struct list *calls)
 {
 	struct list *node;
-	bool good = send_forget(conn);
+	bool good = send_forget(conn) && send_begin(conn);
 
 	conn->sent_calls = 0;
 
@@ -303,14 +329,15 @@ on_lost(void *arg)
 static const struct link_owner link_owner = {on_ready, on_readable, on_lost};
 
 struct conn *
-conn_open(const char *name, const char *dsn, const char *setup, int timeout, const struct conn_owner *owner,
-		  void *arg)
+conn_open(const char *name, const char *dsn, const char *setup, const char *begin, int timeout,
+		  const struct conn_owner *owner, void *arg)
 {
 	struct conn *conn = mem_alloc(sizeof *conn);
 
 	conn->owner = owner;
 	conn->arg = arg;
 	conn->timeout = timeout;
+	conn->begin = begin;
 	conn->prepared = hash_create();
 	list_init(&conn->calls);
 	conn->link = link_open(name, dsn, setup, &link_owner, conn);
@@ -346,5 +373,5 @@ conn_is_idle(const struct conn *conn)
 void
 conn_forget_statements(struct conn *conn)
 {
-	conn->forget = link_is_ready(conn->link);
+	conn->forget = link_is_ready(conn->link) && conn->begin == NULL;
 }

@@ -22,9 +22,12 @@ struct conn_owner
 	void (*lost)(void *arg, struct list *calls);
 };
 
-/* timeout: milliseconds that one call may take. */
-extern struct conn *conn_open(const char *name, const char *dsn, const char *setup, int timeout,
-							  const struct conn_owner *owner, void *arg);
+/*
+ * setup: SQL after each connect. begin: NULL, or SQL at the beginning of each group; then nothing is prepared, since each
+ * group may have another server session. timeout: milliseconds that one call may take. All text is borrowed.
+ */
+extern struct conn *conn_open(const char *name, const char *dsn, const char *setup, const char *begin,
+							  int timeout, const struct conn_owner *owner, void *arg);
 extern void conn_close(struct conn *conn, struct list *calls); /* what was on its way is moved to the list */
 extern bool conn_is_idle(const struct conn *conn);             /* connected and nothing on its way */
 extern void conn_send(struct conn *conn, struct list *calls);  /* takes them all; only when idle */

@@ -10,6 +10,9 @@
  * The pause before an attempt doubles from 0.2 s to 10 s and is drawn at random below that (full jitter), so that a
  * restarted server is not met by all connections of all workers at once.
  *
+ * libpq tries the hosts of the string one after the other, but without blocking it waits for each as long as it takes.
+ * So an attempt that took too long is followed by one that begins with the next host.
+ *
  * libpq closes its socket whenever it likes (the next host, another SSL attempt), and a new one gets the same
  * number. So the loop watches a dup() of it, taken anew at each step of connecting. The watcher lives on its own
  * heap: libuv lets go of it a turn later than we do.
@@ -33,7 +36,7 @@
 #include "io/loop.h"
 #include "io/timer.h"
 
-#define CONNECT_TIMEOUT 10000 /* milliseconds from the first packet to READY */
+#define CONNECT_TIMEOUT 5000  /* milliseconds from the first packet to READY */
 #define BACKOFF_FIRST   200   /* milliseconds, upper end of the first pause */
 #define BACKOFF_LAST    10000 /* milliseconds, upper end of any pause */
 #define BACKOFF_LEAST   20    /* milliseconds, lower end of any pause */
@@ -67,6 +70,7 @@ struct link
 	struct timer timer;             /* the pause, or the limit on connecting */
 	struct task reap;               /* frees it after link_close */
 	unsigned failures;              /* attempts in a row that failed; bounds the pause */
+	unsigned turn;                  /* which of several hosts is tried first */
 };
 
 static void attempt(struct timer *timer);
@@ -256,7 +260,48 @@ on_poll(uv_poll_t *handle, int status, int events)
 static void
 too_slow(struct timer *timer)
 {
-	link_lost(list_entry(timer, struct link, timer), "connecting took too long");
+	struct link *link = list_entry(timer, struct link, timer);
+
+	link->turn++;
+	link_lost(link, "connecting took too long");
+}
+
+/* A list with commas between, beginning with its turn-th item and going round; NULL when there is nothing to turn. Owned. */
+static char *
+rotate(const char *list, unsigned turn)
+{
+	unsigned count = 1;
+	const char *from = list;
+	char *out;
+
+	for (const char *at = list; at != NULL && *at != '\0'; at++)
+		count += *at == ',';
+	if (list == NULL || turn % count == 0)
+		return NULL;
+	for (turn %= count; turn > 0; turn--)
+		from = strchr(from, ',') + 1;
+	out = mem_alloc(strlen(list) + 2);
+	sprintf(out, "%s,%.*s", from, (int) (from - list - 1), list);
+	return out;
+}
+
+/* Host, hostaddr and port of the connection string, as this attempt has them; NULL: as they stand there. Owned. */
+static void
+choose_hosts(const struct link *link, char *chosen[3])
+{
+	static const char *const names[] = {"host", "hostaddr", "port"};
+	PQconninfoOption *options = PQconninfoParse(link->dsn, NULL);
+
+	for (int i = 0; i < 3; i++)
+	{
+		chosen[i] = NULL;
+		for (PQconninfoOption *at = options; at != NULL && at->keyword != NULL; at++)
+		{
+			if (strcmp(at->keyword, names[i]) == 0)
+				chosen[i] = rotate(at->val, link->turn);
+		}
+	}
+	PQconninfoFree(options);
 }
 
 /* A primary among several hosts, unless somebody said what it should be. */
@@ -278,7 +323,10 @@ wanted_server(const char *dsn)
 	return several && !said ? "read-write" : NULL;
 }
 
-/* Our keywords stand before dbname, so that the connection string may say otherwise; NULL is not said. */
+/*
+ * Our keywords stand before dbname, so that the connection string may say otherwise; where its hosts are tried in another
+ * order, those stand behind. NULL is not said.
+ */
 static void
 attempt(struct timer *timer)
 {
@@ -290,12 +338,21 @@ attempt(struct timer *timer)
 										   "keepalives_count",
 										   "target_session_attrs",
 										   "dbname",
+										   "host",
+										   "hostaddr",
+										   "port",
 										   NULL};
 	struct link *link = list_entry(timer, struct link, timer);
-	const char *values[] = {"chat-gateway",           "UTF8",    "20000", "30", "5", "3",
-							wanted_server(link->dsn), link->dsn, NULL};
+	char *hosts[3];
+	const char *values[12] = {"chat-gateway",           "UTF8",   "20000", "30", "5", "3",
+							  wanted_server(link->dsn), link->dsn};
 
+	choose_hosts(link, hosts);
+	for (int i = 0; i < 3; i++)
+		values[8 + i] = hosts[i];
 	link->pg = PQconnectStartParams(keywords, values, 1);
+	for (int i = 0; i < 3; i++)
+		mem_free(hosts[i]);
 	if (link->pg == NULL)
 		link_lost(link, "out of memory");
 	else if (PQstatus(link->pg) == CONNECTION_BAD)

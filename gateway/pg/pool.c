@@ -22,13 +22,14 @@
  * 4. It failed by 55P03 (grouped connections wait 200 ms for a lock, less than deadlock_timeout): it and all that
  *	  wait for the same chat move to the side lane, where a lock may take longer; so does what comes for that chat
  *	  within the next seconds, and as long as something of that chat is still there, which keeps the order.
- * 5. It failed by 40001 or 40P01: sent again once, alone.
+ * 5. It failed by 40001 or 40P01: sent again alone, ABORTS_LIMIT times at most; where no order is to be kept, after a
+ *	  random pause, since whom it met tries again too.
  * 6. The connection broke: what is repeatable goes back to its queue, the rest is done with PG_UNKNOWN. What was put
  *	  back and is not run again either ends as PG_UNKNOWN too: its first attempt may have committed.
  *
  * Ordered by chat, because two groups that lock chats in different orders deadlock.
  *
- * A queue whose connections are all gone keeps its calls for two seconds, then fails them, and what comes after, at
+ * A queue whose connections are all gone keeps its calls for unavailable_after, then fails them, and what comes after, at
  * once. A queue holds at most QUEUE_LIMIT calls; more fail at once.
  *
  * Called from: chat/. Calls: pg/conn, io/loop, io/timer.
@@ -49,7 +50,8 @@
 #include "pg/conn.h"
 
 #define QUEUE_LIMIT     10000     /* calls waiting in one queue; overflow: the new one fails */
-#define PATIENCE        2000      /* milliseconds without any connection before calls fail */
+#define ABORTS_LIMIT    2         /* times that a call is sent again after 40001 and the like */
+#define ABORT_PAUSE     20        /* milliseconds, half the upper end of the first pause before that */
 #define OWN_SIZE        2         /* connections of the gateway's own lane */
 #define SIDE_SIZE       2         /* connections of the side lane */
 #define GROUP_WEIGHT    (4 << 20) /* bytes of rows that one group may hold until its end, more or less */
@@ -62,7 +64,7 @@ struct queue
 	struct list calls;   /* waiting, by node, first come first */
 	int length;          /* of calls */
 	int ready;           /* connections that serve it and are connected */
-	bool down;           /* no connection for longer than PATIENCE */
+	bool down;           /* no connection for longer than unavailable_after */
 	struct timer outage; /* set while ready is 0 and not down */
 };
 
@@ -83,6 +85,7 @@ struct lane
 	int queue_count;        /* of queues */
 	int timeout;            /* milliseconds that a call may wait, and then run */
 	char setup[512];        /* SQL after connect */
+	char begin[512];        /* SQL at the beginning of each group instead; empty: none */
 };
 
 /* A chat in the side lane. */
@@ -95,6 +98,7 @@ struct held_chat
 
 static struct lane lanes[LANE_COUNT]; /* open from pool_open to pool_close */
 static struct hash *held_chats;       /* struct held_chat by id; owned */
+static struct list put_off_calls;     /* struct pg_call by node: they go again when their timer says so */
 static struct task dispatch_task;     /* dispatch() at the end of the turn */
 static const char *const lane_names[] = {"grouped", "single", "anonymous", "own", "replay", "files", "side"};
 
@@ -282,10 +286,34 @@ static bool
 second_chance(struct pg_call *call, const char *sqlstate, bool *locked)
 {
 	*locked = strcmp(sqlstate, "55P03") == 0 && call->lane == LANE_GROUPED && call->chat != 0;
-	if (call->retried || !(*locked || strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "40P01") == 0))
+	if (strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "40P01") == 0)
+		return ++call->aborted <= ABORTS_LIMIT;
+	if (call->retried || !*locked)
 		return false;
 	call->retried = true;
 	return true;
+}
+
+static void
+go_again(struct timer *timer)
+{
+	struct pg_call *call = list_entry(timer, struct pg_call, again);
+	struct queue *queue = queue_of(call);
+
+	list_remove(&call->node);
+	enqueue(queue, &queue->calls, call);
+}
+
+/* Back to the head of its queue, but not at once. */
+static void
+put_off(struct pg_call *call)
+{
+	list_remove(&call->node);
+	list_append(&put_off_calls, &call->node);
+	conn_release_result(call->result);
+	call->result = NULL;
+	stats_add(STAT_CALLS_REPEATED, 1);
+	timer_set(&call->again, loop_random((uint64_t) ABORT_PAUSE << call->aborted), go_again);
 }
 
 static void
@@ -299,6 +327,8 @@ on_failed_group(struct member *member, struct list *calls, struct pg_call *culpr
 		culprit = list_entry(calls->next, struct pg_call, node);
 	if (culprit == NULL || second_chance(culprit, result_failure(failure).sqlstate, &locked))
 	{
+		if (culprit != NULL && culprit->aborted > 0 && !is_keyed(member->lane))
+			put_off(culprit);
 		put_back(member->queue, calls);
 		if (locked)
 			divert(member->queue, culprit->chat);
@@ -358,7 +388,7 @@ on_lost(void *arg, struct list *calls)
 	struct list *node;
 
 	if (member->ready && --member->queue->ready == 0)
-		timer_set(&member->queue->outage, PATIENCE, on_outage);
+		timer_set(&member->queue->outage, (uint64_t) config.unavailable_after, on_outage);
 	member->ready = false;
 	list_init(&repeat);
 	while ((node = list_shift(calls)) != NULL)
@@ -456,18 +486,48 @@ dispatch(struct task *task)
 		dispatch_lane(&lanes[i]);
 }
 
-/* The session settings that codec/value relies on, and the limits of the lane. */
+/*
+ * The settings that codec/value relies on, and the limits of the lane: for the session, or, when the server session is
+ * another one for each transaction, for the transaction. There the isolation level is the database's.
+ */
 static void
 write_setup(struct lane *lane, int lock_wait)
 {
-	snprintf(lane->setup, sizeof lane->setup,
-			 "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601'; SET bytea_output "
-			 "= 'hex'; "
-			 "SET extra_float_digits = 1; SET jit = off; SET idle_session_timeout = 0; SET search_path = "
-			 "pg_catalog; "
-			 "SET default_transaction_isolation = 'read committed'; SET statement_timeout = %d; SET "
-			 "lock_timeout = %d",
-			 lane->timeout, lock_wait);
+	if (config.prepare)
+		snprintf(
+			lane->setup, sizeof lane->setup,
+			"SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601'; SET bytea_output "
+			"= 'hex'; "
+			"SET extra_float_digits = 1; SET jit = off; SET idle_session_timeout = 0; SET search_path = "
+			"pg_catalog; "
+			"SET default_transaction_isolation = 'read committed'; SET statement_timeout = %d; SET "
+			"lock_timeout = %d",
+			lane->timeout, lock_wait);
+	else
+	{
+		snprintf(lane->setup, sizeof lane->setup, "SELECT");
+		snprintf(
+			lane->begin, sizeof lane->begin,
+			"SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true), "
+			"set_config('IntervalStyle', 'iso_8601', true), set_config('bytea_output', 'hex', true), "
+			"set_config('extra_float_digits', '1', true), set_config('jit', 'off', true), "
+			"set_config('search_path', 'pg_catalog', true), set_config('statement_timeout', '%d', true), "
+			"set_config('lock_timeout', '%d', true)",
+			lane->timeout, lock_wait);
+	}
+}
+
+/* Milliseconds that a call may run there. */
+static int
+timeout_of(enum pg_lane kind)
+{
+	int own = kind == LANE_FILES       ? config.file_timeout
+			  : kind == LANE_SINGLE    ? config.single_timeout
+			  : kind == LANE_ANONYMOUS ? config.anonymous_timeout
+			  : kind == LANE_REPLAY    ? config.replay_timeout
+									   : 0;
+
+	return own > 0 ? own : config.call_timeout;
 }
 
 static void
@@ -477,7 +537,7 @@ open_lane(enum pg_lane kind, int size)
 	struct lane *lane = &lanes[kind];
 
 	lane->size = size;
-	lane->timeout = kind == LANE_FILES ? config.file_timeout : config.call_timeout;
+	lane->timeout = timeout_of(kind);
 	lane->queue_count = is_keyed(kind) ? size : 1;
 	lane->members = mem_alloc((size_t) size * sizeof *lane->members);
 	lane->queues = mem_alloc((size_t) lane->queue_count * sizeof *lane->queues);
@@ -485,7 +545,7 @@ open_lane(enum pg_lane kind, int size)
 	for (int i = 0; i < lane->queue_count; i++)
 	{
 		list_init(&lane->queues[i].calls);
-		timer_set(&lane->queues[i].outage, PATIENCE, on_outage);
+		timer_set(&lane->queues[i].outage, (uint64_t) config.unavailable_after, on_outage);
 	}
 	for (int i = 0; i < size; i++)
 	{
@@ -494,7 +554,8 @@ open_lane(enum pg_lane kind, int size)
 		snprintf(member->name, sizeof member->name, "%s %d", lane_names[kind], i + 1);
 		member->lane = kind;
 		member->queue = &lane->queues[is_keyed(kind) ? i : 0];
-		member->conn = conn_open(member->name, config.database, lane->setup, lane->timeout, &owner, member);
+		member->conn = conn_open(member->name, config.database, lane->setup,
+								 lane->begin[0] ? lane->begin : NULL, lane->timeout, &owner, member);
 	}
 }
 
@@ -502,6 +563,7 @@ void
 pool_open(void)
 {
 	held_chats = hash_create();
+	list_init(&put_off_calls);
 	dispatch_task.run = dispatch;
 	open_lane(LANE_GROUPED, config.pool_size);
 	open_lane(LANE_SINGLE, config.single_size);
@@ -540,7 +602,14 @@ free_held_chats(void)
 void
 pool_close(void)
 {
+	struct list *node;
+
 	loop_forget(&dispatch_task);
+	while ((node = list_shift(&put_off_calls)) != NULL)
+	{
+		timer_clear(&list_entry(node, struct pg_call, node)->again);
+		finish(list_entry(node, struct pg_call, node), PG_UNAVAILABLE, NULL);
+	}
 	for (int i = 0; i < LANE_COUNT; i++)
 	{
 		for (int k = 0; k < lanes[i].size; k++)

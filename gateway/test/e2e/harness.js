@@ -394,6 +394,7 @@ export class World
 			database: `host=${this.sockets} port=5432 dbname=chat user=gateway`,
 			web_root: join(root, 'gateway/web'),
 			drain_timeout: '5s',
+			drain_seconds: '0s',
 			...typeof this.knobs === 'function' ? await this.knobs(this) : this.knobs
 		};
 		this.gateway = new Gateway(Object.entries(knobs).map(([name, value]) => `--${name.replaceAll('_', '-')}=${value}`), this.env);

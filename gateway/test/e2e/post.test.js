@@ -246,7 +246,7 @@ describe('/openrpc.json', () => {
 		await socket.close();
 		const names = document.methods.map(method => method.name);
 		assert.equal(new Set(names).size, names.length);
-		assert.deepEqual(names.toSorted(), [...discovered.map(one => one.method), 'authenticate', 'create_ticket', 'discover', 'ping'].toSorted());
+		assert.deepEqual(names.toSorted(), [...discovered.map(one => one.method), 'authenticate', 'create_ticket', 'discover', 'ping', 'watch_presence'].toSorted());
 		for (const method of document.methods)
 		{
 			assert.ok(method.description, method.name);

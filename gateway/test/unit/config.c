@@ -55,6 +55,46 @@ sources(void)
 	unlink(path);
 }
 
+static bool
+reload(char *flag, const char *changed, const char *waiting)
+{
+	char *argv[] = {"chat-gateway", flag, NULL};
+	struct buf is_new = {0};
+	struct buf waits = {0};
+	bool good = config_reload(2, argv, &is_new, &waits);
+
+	is(buf_text(&is_new), is_new.length, changed, "changed");
+	is(buf_text(&waits), waits.length, waiting, "waiting");
+	buf_free(&is_new);
+	buf_free(&waits);
+	return good;
+}
+
+static void
+reloading(void)
+{
+	char path[] = "/tmp/chat-gateway-reload-XXXXXX";
+	char flag[64];
+	int fd = mkstemp(path);
+	static const char before[] = "watch_limit = 3\ndatabase = dbname=one\ntrusted_proxies = 10.0.0.1\n";
+	static const char after[] = "watch_limit = 4\ndatabase = dbname=two\ntrusted_proxies = 10.0.0.2\n";
+
+	ok(write(fd, before, sizeof before - 1) == (ssize_t) sizeof before - 1, "a file");
+	snprintf(flag, sizeof flag, "--config=%s", path);
+	ok(load(flag, NULL) == CONFIG_RUN, "loaded");
+	ok(reload(flag, "", ""), "nothing is new");
+	ok(pwrite(fd, after, sizeof after - 1, 0) == (ssize_t) sizeof after - 1, "another file");
+	ok(reload(flag, "trusted_proxies watch_limit ", "database "), "something is new");
+	ok(config.watch_limit == 4, "a number");
+	is(config.trusted_proxies, strlen(config.trusted_proxies), "10.0.0.2", "a text");
+	is(config.database, strlen(config.database), "dbname=one", "what waits stays");
+	ok(pwrite(fd, "x", 1, 0) == 1, "a bad file");
+	ok(!reload(flag, "", ""), "is refused");
+	ok(config.watch_limit == 4, "and changes nothing");
+	close(fd);
+	unlink(path);
+}
+
 int
 main(void)
 {
@@ -90,6 +130,7 @@ main(void)
 	ok(load("--oidc-issuer=http://[::1]:9", "--oidc-audience=chat") == CONFIG_RUN, "when that is allowed");
 	unsetenv("CHAT_GATEWAY_OIDC_HTTP");
 	sources();
+	reloading();
 	config_free(&config);
 	return done();
 }
