@@ -128,6 +128,7 @@ worker(int index)
 	log_open((enum log_level) config.log_level, (enum log_format) config.log_format, who);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* from a terminal; the parent sends SIGTERM */
+	stats_join(index);
 	loop_open();
 	loop_on_signal(SIGTERM, on_terminate);
 	loop_on_signal(SIGHUP, on_hangup);
@@ -168,6 +169,7 @@ main(int argc, char **argv)
 	if (!open_listeners())
 		return 1;
 	ticket_open();
+	stats_share(config.workers);
 	code = supervise(config.workers, worker, config.drain_timeout + 2 * DRAIN_GRACE);
 	mem_free(listeners);
 	config_free(&config);

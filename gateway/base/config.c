@@ -93,6 +93,7 @@ static const struct knob knobs[] = {
 	VALUE(anonymous_size, KNOB_NUMBER, "2", 1, 64, "connections per worker for calls before login (password hashing)"),
 	TEXT(schemas, "chat", "schemas whose granted functions are wire methods, comma-separated"),
 	{"trusted_proxies", KNOB_NETWORKS, offsetof(struct config, trusted_proxies), "", 0, 0, NULL, "addresses or networks, comma-separated, whose X-Forwarded-For tells the client's address; empty: none"},
+	{"metrics_from", KNOB_NETWORKS, offsetof(struct config, metrics_from), "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7", 0, 0, NULL, "addresses or networks, comma-separated, that may read /metrics, by the client's address; others: 403"},
 	TEXT(web_root, GW_WEB_ROOT, "folder of the files served at /; empty: none"),
 	VALUE(frame_limit, KNOB_SIZE, "64kB", 1024, 16 << 20, "largest message from a client; beyond: close 1009"),
 	VALUE(auth_timeout, KNOB_DURATION, "10s", 100, 600000, "time to log in; beyond: close 4001"),

@@ -21,6 +21,7 @@ struct config
 	int single_size;       /* connections per worker for calls that run alone */
 	int anonymous_size;    /* connections per worker for calls before login */
 	char *schemas;         /* exposed schemas, comma-separated */
+	char *metrics_from;    /* networks that may read /metrics */
 	char *trusted_proxies; /* networks whose X-Forwarded-For is believed */
 	char *web_root;        /* folder of the static files */
 	int frame_limit;       /* bytes of one incoming message */

@@ -30,6 +30,7 @@
 
 #include "base/config.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include "chat/catalog.h"
 #include "chat/fault.h"
 #include "chat/login.h"
@@ -61,6 +62,8 @@ struct call
 	struct catalog *catalog;     /* owned reference; NULL until prepared */
 	const struct method *method; /* in catalog */
 	struct pg_call pg;           /* for the pool */
+	int series;                  /* of its method in the statistics */
+	uint64_t began;              /* loop_clock() when it was received */
 };
 
 /* A method of the gateway's own. */
@@ -76,6 +79,7 @@ call_free(struct call *call)
 	list_remove(&call->node);
 	json_decref(call->params);
 	catalog_release(call->catalog);
+	stats_move(GAUGE_CALLS, -1);
 	arena_destroy(call->arena);
 }
 
@@ -89,9 +93,12 @@ call_receive(struct session *session, struct reply *reply, json_t *value)
 	if (!rpc_read(value, arena, &call->request, &error))
 	{
 		reply_error(reply, call->request.id, &error);
+		stats_call(0, error.code, 0);
 		arena_destroy(arena);
 		return;
 	}
+	stats_move(GAUGE_CALLS, 1);
+	call->began = loop_clock();
 	call->arena = arena;
 	call->reply = reply;
 	call->session = session_handle(session);
@@ -101,12 +108,13 @@ call_receive(struct session *session, struct reply *reply, json_t *value)
 	session->call_count++;
 }
 
-/* It was answered. */
+/* It was answered: code 0, or the error's. */
 static void
-call_end(struct call *call)
+call_end(struct call *call, int code)
 {
 	struct session *session = session_find(call->session);
 
+	stats_call(call->series, code, loop_clock() - call->began);
 	call_free(call);
 	if (session != NULL)
 		session->call_count--;
@@ -116,14 +124,14 @@ static void
 refuse(struct call *call, struct rpc_error error)
 {
 	reply_error(call->reply, call->request.id, &error);
-	call_end(call);
+	call_end(call, error.code);
 }
 
 static void
 succeed(struct call *call, const char *result, size_t length)
 {
 	reply_result(call->reply, call->request.id, result, length);
-	call_end(call);
+	call_end(call, 0);
 }
 
 static void
@@ -275,6 +283,7 @@ run_native(struct call *call, struct session *session)
 	{
 		if (strcmp(natives[i].name, call->request.method) != 0)
 			continue;
+		call->series = stats_series(SERIES_METHODS, natives[i].name, strlen(natives[i].name));
 		natives[i].run(call, session);
 		return true;
 	}
@@ -408,6 +417,7 @@ static bool
 prepare(struct call *call, const struct session *session, struct rpc_error *error)
 {
 	call->method = catalog_find(call->catalog, call->request.method);
+	call->series = call->method ? call->method->series : 0;
 	if (call->method == NULL)
 		*error = fault_unknown_method();
 	else if (!call->method->anonymous && session->user_id == 0)

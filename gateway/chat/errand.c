@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/stats.h"
 #include "chat/fault.h"
 #include "io/loop.h"
 #include "pg/pool.h"
@@ -31,6 +32,7 @@ struct errand
 	errand_done done;            /* NULL: abandoned */
 	void *arg;                   /* for it */
 	struct task fail;            /* when it cannot even be submitted */
+	uint64_t began;              /* loop_clock() when it was made */
 };
 
 static void
@@ -45,17 +47,19 @@ static void
 on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *result)
 {
 	struct errand *errand = list_entry(pg, struct errand, pg);
-	struct rpc_error error;
+	struct rpc_error error = {0};
 
 	if (verdict == PG_FAILED && fault_is_stale(result))
 		catalog_reload();
 	if (errand->done != NULL && verdict == PG_DONE)
 		errand->done(errand->arg, NULL, errand->method, result);
-	else if (errand->done != NULL)
+	else if (verdict != PG_DONE)
 	{
 		error = fault_from_database(verdict, result, errand->name);
-		errand->done(errand->arg, &error, errand->method, NULL);
+		if (errand->done != NULL)
+			errand->done(errand->arg, &error, errand->method, NULL);
 	}
+	stats_call(errand->method->series, error.code, loop_clock() - errand->began);
 	errand_free(errand);
 }
 
@@ -134,6 +138,7 @@ errand_run(const struct session *session, const char *name, const struct errand_
 
 	errand->arena = arena;
 	errand->name = name;
+	errand->began = loop_clock();
 	errand->done = done;
 	errand->arg = arg;
 	errand->catalog = catalog_share();

@@ -19,7 +19,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/stats.h"
 
 #define RETRY_SOON 1000 /* milliseconds a client should wait before it tries again */
 
@@ -215,7 +214,6 @@ fault_from_database(enum pg_verdict verdict, const struct pg_result *result, con
 {
 	struct pg_failure failure;
 
-	stats_add(STAT_CALLS_FAILED, 1);
 	switch (verdict)
 	{
 		case PG_FAILED:

@@ -19,6 +19,7 @@
 
 #include "base/config.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include "chat/alive.h"
 #include "chat/fault.h"
 #include "chat/rate.h"
@@ -150,6 +151,7 @@ transfer_gone(struct http *http)
 	if (transfer->session != NULL)
 		session_gone(transfer->session);
 	transfer_count--;
+	stats_move(GAUGE_TRANSFERS, -1);
 	transfer->kind->free(transfer);
 }
 
@@ -187,6 +189,7 @@ transfer_create(struct http *http, size_t size, const struct transfer_kind *kind
 	transfer->kind = kind;
 	transfer->http = http;
 	transfer_count++;
+	stats_move(GAUGE_TRANSFERS, 1);
 	http_take(http, &kind->http, transfer);
 	return transfer;
 }

@@ -32,6 +32,7 @@
 #include "base/mem.h"
 #include "base/message.h"
 #include "base/network.h"
+#include "base/stats.h"
 #include "chat/session.h"
 #include "io/timer.h"
 #include "net/server.h"
@@ -79,6 +80,7 @@ pop(struct ws *ws)
 	size_t size = message_length(queued->message) + QUEUE_OVERHEAD;
 
 	ws->queue_size -= size;
+	stats_move(GAUGE_OUTBOUND, -(int64_t) size);
 	ws->event_size -= queued->event ? size : 0;
 	ws->sent = 0;
 	message_release(queued->message);
@@ -183,6 +185,7 @@ enqueue(struct ws *ws, struct message *message, bool event)
 	queued->event = event;
 	list_append(&ws->queue, &queued->node);
 	ws->queue_size += size;
+	stats_move(GAUGE_OUTBOUND, (int64_t) size);
 	ws->event_size += event ? size : 0;
 	if (first && !write_queue(ws))
 		cut(ws);

@@ -51,6 +51,8 @@ struct pg_call
 	struct list node;         /* in a queue, or in the group on its way */
 	struct pg_result *result; /* rows, until the group's end */
 	uint64_t queued;          /* loop_now() of pool_submit */
+	uint64_t submitted;       /* the same as loop_clock() */
+	uint64_t sent;            /* loop_clock() when it left its queue for the last time; 0: it has not */
 	bool retried;             /* had its second chance */
 	bool uncertain;           /* its connection broke once: it may have happened */
 	bool spoiled;             /* `done` may read it: its failure cost a whole group */

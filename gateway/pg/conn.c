@@ -28,7 +28,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/stats.h"
 #include "io/loop.h"
 #include "io/timer.h"
 #include "pg/link.h"
@@ -161,7 +160,6 @@ conn_send(struct conn *conn, struct list *calls)
 		good = good && send_call(conn, list_entry(node, struct pg_call, node));
 	}
 	add_item(conn, ITEM_SYNC, NULL);
-	stats_add(STAT_GROUPS, 1);
 	watch(conn);
 	if (good && PQpipelineSync(link_pg(conn->link)) == 1)
 		link_flush(conn->link);
