@@ -19,7 +19,7 @@
  *	  net/ws		written when the socket takes it
  *
  * SIGTERM in a worker: no more accepts, calls in flight are answered, sockets closed with 1001, exit 0. SIGHUP: the
- * catalog is read again, and how events are delivered.
+ * catalog is read again, and how events are delivered, and the log's level.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -79,6 +79,7 @@ static void
 on_hangup(int signal)
 {
 	(void) signal;
+	config_reload();
 	catalog_reload();
 	cursor_ask();
 }
@@ -170,7 +171,7 @@ main(int argc, char **argv)
 		return 1;
 	ticket_open();
 	stats_share(config.workers);
-	code = supervise(config.workers, worker, config.drain_timeout + 2 * DRAIN_GRACE);
+	code = supervise(config.workers, worker, config.drain_timeout + 2 * DRAIN_GRACE, config_reload);
 	mem_free(listeners);
 	config_free(&config);
 	return code;

@@ -9,6 +9,9 @@
  * 4. Flags: --name value or --name=value; dashes may stand for underscores.
  * A later source wins. Any bad name or value ends the start with a message that says what would be right.
  *
+ * On SIGHUP all of it is read again into a struct of its own, of which what may change in a running process is taken: log_level.
+ * Is any of it bad, everything stays.
+ *
  * A new knob is one field in config.h and one line in the table below. Durations are kept in milliseconds and
  * written with a unit (ms, s, min; none = seconds); sizes in bytes (kB, MB = 1024, 1024² as in PostgreSQL).
  *
@@ -24,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/network.h"
 #include "base/url.h"
@@ -58,6 +62,16 @@ struct unit
 };
 
 struct config config; /* of this process */
+
+/* One pass over all sources. */
+struct reading
+{
+	struct config *target; /* what is filled */
+	char why[800];         /* what is wrong, for people */
+};
+
+static int arg_count; /* of the process, from config_load on */
+static char **args;   /* the same */
 
 static const char *const level_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const switch_words[] = {"off", "on", NULL};
@@ -123,7 +137,8 @@ static const struct knob knobs[] = {
 	VALUE(oidc_stale, KNOB_DURATION, "1440min", 1000, 604800000, "so long its keys serve on while it does not answer"),
 	WORD(oidc_http, http_words, "refused", "addresses of it without TLS: never, or on this machine"),
 	TEXT(oidc_ca_file, "", "PEM file with the authorities trusted for it; empty: the system's"),
-	WORD(log_level, level_words, "info", "least level written"),
+	TEXT(otlp_endpoint, "", "collector that spans of sampled calls are sent to, OTLP over HTTP: /v1/traces is added; empty: none"),
+	WORD(log_level, level_words, "info", "least level written; read again on SIGHUP"),
 	WORD(log_format, format_words, "logfmt", "layout of log lines"),
 };
 /* clang-format on */
@@ -302,7 +317,7 @@ trim(char *text)
 }
 
 static bool
-load_line(char *line, char *why, size_t size)
+load_line(struct config *target, char *line, char *why, size_t size)
 {
 	char *name = trim(line);
 	char *equals = strchr(name, '=');
@@ -315,12 +330,13 @@ load_line(char *line, char *why, size_t size)
 		return false;
 	}
 	*equals = '\0';
-	return config_set(&config, trim(name), trim(equals + 1), why, size);
+	return config_set(target, trim(name), trim(equals + 1), why, size);
 }
 
 static bool
-load_file(const char *path)
+load_file(struct reading *reading)
 {
+	const char *path = reading->target->config_file;
 	char line[2048];
 	char why[512];
 	int number = 0;
@@ -329,17 +345,17 @@ load_file(const char *path)
 
 	if (file == NULL)
 	{
-		fprintf(stderr, "chat-gateway: cannot read %s: %s\n", path, strerror(errno));
+		snprintf(reading->why, sizeof reading->why, "cannot read %s: %s", path, strerror(errno));
 		return false;
 	}
 	while (good && fgets(line, sizeof line, file) != NULL)
 	{
 		number++;
-		good = load_line(line, why, sizeof why);
+		good = load_line(reading->target, line, why, sizeof why);
 	}
 	fclose(file);
 	if (!good)
-		fprintf(stderr, "chat-gateway: %s line %d: %s\n", path, number, why);
+		snprintf(reading->why, sizeof reading->why, "%.200s line %d: %s", path, number, why);
 	return good;
 }
 
@@ -355,7 +371,7 @@ environment(const struct knob *knob)
 }
 
 static bool
-load_environment(void)
+load_environment(struct reading *reading)
 {
 	char why[512];
 
@@ -363,9 +379,9 @@ load_environment(void)
 	{
 		const char *text = environment(&knobs[i]);
 
-		if (text != NULL && !knob_set(&knobs[i], &config, text, why, sizeof why))
+		if (text != NULL && !knob_set(&knobs[i], reading->target, text, why, sizeof why))
 		{
-			fprintf(stderr, "chat-gateway: environment: %s\n", why);
+			snprintf(reading->why, sizeof reading->why, "environment: %s", why);
 			return false;
 		}
 	}
@@ -374,13 +390,13 @@ load_environment(void)
 
 /* One flag at argv[*at]; sets *at to its last word. With `only`, flags for other knobs are checked and passed over. */
 static bool
-load_flag(int argc, char **argv, int *at, const char *only)
+load_flag(struct reading *reading, int *at, const char *only)
 {
 	char why[512] = "a flag begins with --";
 	char name[64];
-	const char *flag = argv[*at];
+	const char *flag = args[*at];
 	const char *equals = strchr(flag, '=');
-	const char *text = equals ? equals + 1 : *at + 1 < argc ? argv[++*at] : NULL;
+	const char *text = equals ? equals + 1 : *at + 1 < arg_count ? args[++*at] : NULL;
 
 	if (strncmp(flag, "--", 2) == 0)
 	{
@@ -389,19 +405,19 @@ load_flag(int argc, char **argv, int *at, const char *only)
 			snprintf(why, sizeof why, "a value is missing");
 		else if (only != NULL && strcmp(name, only) != 0)
 			return true;
-		else if (config_set(&config, name, text, why, sizeof why))
+		else if (config_set(reading->target, name, text, why, sizeof why))
 			return true;
 	}
-	fprintf(stderr, "chat-gateway: %s: %s (see --help)\n", flag, why);
+	snprintf(reading->why, sizeof reading->why, "%.*s: %s (see --help)", (int) strcspn(flag, "="), flag, why);
 	return false;
 }
 
 static bool
-load_flags(int argc, char **argv, const char *only)
+load_flags(struct reading *reading, const char *only)
 {
-	for (int i = 1; i < argc; i++)
+	for (int i = 1; i < arg_count; i++)
 	{
-		if (!load_flag(argc, argv, &i, only))
+		if (!load_flag(reading, &i, only))
 			return false;
 	}
 	return true;
@@ -440,38 +456,67 @@ answered(int argc, char **argv)
 
 /* What single values cannot tell. */
 static bool
-is_consistent(void)
+is_consistent(struct reading *reading)
 {
+	const struct config *target = reading->target;
 	const char *why = NULL;
 
-	if (config.oidc_issuer[0] == '\0')
+	if (target->otlp_endpoint[0] != '\0' && !url_is_http(target->otlp_endpoint))
+		why = "otlp_endpoint: allowed is http://host… or https://host…";
+	else if (target->oidc_issuer[0] == '\0')
 		return true;
-	if (!url_is_secure(config.oidc_issuer, config.oidc_http == OIDC_HTTP_LOOPBACK))
+	else if (!url_is_secure(target->oidc_issuer, target->oidc_http == OIDC_HTTP_LOOPBACK))
 		why = "oidc_issuer: allowed is https://host…, or http:// on this machine with oidc_http = loopback";
-	else if (config.oidc_audience[0] == '\0')
+	else if (target->oidc_audience[0] == '\0')
 		why = "oidc_issuer needs oidc_audience: tokens for others must not log in here";
 	if (why != NULL)
-		fprintf(stderr, "chat-gateway: %s\n", why);
+		snprintf(reading->why, sizeof reading->why, "%s", why);
 	return why == NULL;
+}
+
+/* All sources, in their order. */
+static bool
+load(struct reading *reading)
+{
+	struct config *target = reading->target;
+	const char *path = getenv("CHAT_GATEWAY_CONFIG");
+	char why[512];
+
+	for (size_t i = 0; i < KNOB_COUNT; i++)
+		knob_set(&knobs[i], target, knobs[i].fallback, why, sizeof why);
+	if (path != NULL)
+		config_set(target, "config", path, why, sizeof why);
+	return load_flags(reading, "config") && (target->config_file[0] == '\0' || load_file(reading)) &&
+		   load_environment(reading) && load_flags(reading, NULL) && is_consistent(reading);
 }
 
 enum config_verdict
 config_load(int argc, char **argv)
 {
-	char why[512];
-	const char *path = getenv("CHAT_GATEWAY_CONFIG");
+	struct reading reading = {.target = &config};
 
 	if (answered(argc, argv))
 		return CONFIG_DONE;
-	for (size_t i = 0; i < KNOB_COUNT; i++)
-		knob_set(&knobs[i], &config, knobs[i].fallback, why, sizeof why);
-	if (path != NULL)
-		config_set(&config, "config", path, why, sizeof why);
-	if (!load_flags(argc, argv, "config"))
-		return CONFIG_BAD;
-	if (config.config_file[0] != '\0' && !load_file(config.config_file))
-		return CONFIG_BAD;
-	if (!load_environment() || !load_flags(argc, argv, NULL) || !is_consistent())
-		return CONFIG_BAD;
-	return CONFIG_RUN;
+	arg_count = argc;
+	args = argv;
+	if (load(&reading))
+		return CONFIG_RUN;
+	fprintf(stderr, "chat-gateway: %s\n", reading.why);
+	return CONFIG_BAD;
+}
+
+void
+config_reload(void)
+{
+	struct config fresh = {0};
+	struct reading reading = {.target = &fresh};
+
+	if (load(&reading))
+	{
+		config.log_level = fresh.log_level;
+		log_set_level((enum log_level) fresh.log_level);
+	}
+	else
+		log_write(LEVEL_WARN, "settings_not_read", "%s; all stay as they are", reading.why);
+	config_free(&fresh);
 }

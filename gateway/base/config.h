@@ -43,7 +43,8 @@ struct config
 	int oidc_stale;        /* milliseconds that keys serve when no newer ones come */
 	int oidc_http;         /* enum oidc_http */
 	char *oidc_ca_file;    /* PEM of whom to trust for it; empty: the system's */
-	int log_level;         /* enum log_level */
+	char *otlp_endpoint;   /* of a collector of spans; empty: none */
+	int log_level;         /* enum log_level; follows config_reload */
 	int log_format;        /* enum log_format */
 
 	/* Over HTTP, and whoever connects. */
@@ -72,10 +73,13 @@ enum config_verdict
 	CONFIG_BAD   /* said why on standard error: exit 2 */
 };
 
-extern struct config config; /* the one of this process; filled by config_load, then only read */
+extern struct config config; /* the one of this process; filled by config_load, then read */
 
 /* Defaults, then file, then environment, then flags. */
 extern enum config_verdict config_load(int argc, char **argv);
+
+/* Read all of it again, and take what may change in a running process; says in the log what is wrong. */
+extern void config_reload(void);
 
 /* Set one knob from text. False: `why` (a buffer of `size`) says what is allowed. */
 extern bool config_set(struct config *target, const char *name, const char *text, char *why, size_t size);

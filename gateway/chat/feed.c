@@ -394,8 +394,8 @@ begin(struct notice *notice)
 	if (horizon != 0)
 		relay_cursor(cursor_passed(horizon));
 	else if (!notification_read(notice->payload, strlen(notice->payload), &notification))
-		log_write(LEVEL_WARN, "notification_malformed", "channel=%s %.200s",
-				  notice->channel ? notice->channel : "", notice->payload);
+		log_write(LEVEL_WARN, "notification_malformed", "%zu bytes that are no notification",
+				  strlen(notice->payload));
 	else if (notification.to.text == NULL && notification.id != 0 &&
 			 roster_gap(notification.chat, notification.id, notification.prev_id))
 	{

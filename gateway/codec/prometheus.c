@@ -13,7 +13,6 @@
  */
 #include "codec/prometheus.h"
 
-#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -65,7 +64,7 @@ add_sample(struct buf *out, const char *name, const char *suffix, const struct p
 		add_label(out, "le", bound, &count);
 	if (count > 0)
 		buf_add_char(out, '}');
-	if (value == floor(value))
+	if (value == (double) (int64_t) value)
 		buf_format(out, " %.0f\n", value);
 	else
 		buf_format(out, " %.9g\n", value);

@@ -7,7 +7,7 @@
  * 2. A dead one is started again after a pause that doubles from 0.1 s to 10 s while it dies young. Its listening
  *	  socket is the parent's, so clients that connect meanwhile wait in its queue.
  * 3. SIGTERM or SIGINT: all workers get SIGTERM; those that are not gone in time get SIGKILL.
- * 4. SIGHUP is passed on to all workers.
+ * 4. SIGHUP: the parent reads its settings again, and passes it on to all workers.
  *
  * The parent sleeps in sigtimedwait and touches nothing else.
  *
@@ -188,7 +188,7 @@ end_all(int patience)
 }
 
 int
-supervise(int count, int (*worker)(int index), int patience)
+supervise(int count, int (*worker)(int index), int patience, void (*hangup)(void))
 {
 	int signal = 0;
 
@@ -204,7 +204,10 @@ supervise(int count, int (*worker)(int index), int patience)
 	{
 		signal = wait_signal(start_due(worker));
 		if (signal == SIGHUP)
+		{
+			hangup();
 			signal_all(SIGHUP);
+		}
 		bury();
 	}
 	log_write(LEVEL_INFO, "stopping", "signal=%d workers=%d", signal, running());

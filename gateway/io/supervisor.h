@@ -5,8 +5,8 @@
 
 /*
  * Run `count` processes of worker(index), index from 0, until SIGTERM or SIGINT. A worker gets SIGTERM then, and
- * `patience` milliseconds to end by itself. Returns the exit code of the whole.
+ * `patience` milliseconds to end by itself. On SIGHUP `hangup` is called, and the workers get it too. Returns the exit code of the whole.
  */
-extern int supervise(int count, int (*worker)(int index), int patience);
+extern int supervise(int count, int (*worker)(int index), int patience, void (*hangup)(void));
 
 #endif
