@@ -37,6 +37,7 @@
 #include "chat/openrpc.h"
 #include "chat/rate.h"
 #include "chat/session.h"
+#include "chat/span.h"
 #include "chat/ticket.h"
 #include "io/loop.h"
 #include "io/supervisor.h"
@@ -103,6 +104,7 @@ static void
 take_apart(void)
 {
 	server_close();
+	span_close();
 	oidc_close();
 	pool_close();
 	loop_settle();
@@ -133,6 +135,7 @@ worker(int index)
 	loop_open();
 	loop_on_signal(SIGTERM, on_terminate);
 	loop_on_signal(SIGHUP, on_hangup);
+	span_open();
 	pool_open();
 	hub_open();
 	catalog_open();

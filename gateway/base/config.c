@@ -138,6 +138,7 @@ static const struct knob knobs[] = {
 	WORD(oidc_http, http_words, "refused", "addresses of it without TLS: never, or on this machine"),
 	TEXT(oidc_ca_file, "", "PEM file with the authorities trusted for it; empty: the system's"),
 	TEXT(otlp_endpoint, "", "collector that spans of sampled calls are sent to, OTLP over HTTP: /v1/traces is added; empty: none"),
+	VALUE(trace_limit, KNOB_NUMBER, "100", 0, 100000, "sampled calls a second per worker that are recorded, each in a transaction of its own; others run as if not sampled"),
 	WORD(log_level, level_words, "info", "least level written; read again on SIGHUP"),
 	WORD(log_format, format_words, "logfmt", "layout of log lines"),
 };

@@ -44,6 +44,7 @@ struct config
 	int oidc_http;         /* enum oidc_http */
 	char *oidc_ca_file;    /* PEM of whom to trust for it; empty: the system's */
 	char *otlp_endpoint;   /* of a collector of spans; empty: none */
+	int trace_limit;       /* sampled calls a second, per worker, that are recorded */
 	int log_level;         /* enum log_level; follows config_reload */
 	int log_format;        /* enum log_format */
 

@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "base/config.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
 #include "chat/catalog.h"
@@ -36,6 +37,7 @@
 #include "chat/login.h"
 #include "chat/rate.h"
 #include "chat/render.h"
+#include "chat/span.h"
 #include "chat/ticket.h"
 #include "codec/json.h"
 #include "codec/value.h"
@@ -63,7 +65,7 @@ struct call
 	const struct method *method; /* in catalog */
 	struct pg_call pg;           /* for the pool */
 	int series;                  /* of its method in the statistics */
-	uint64_t began;              /* loop_clock() when it was received */
+	struct span span;            /* from when it was received; of its trace, if it has one */
 };
 
 /* A method of the gateway's own. */
@@ -83,6 +85,18 @@ call_free(struct call *call)
 	arena_destroy(call->arena);
 }
 
+/* Which trace it belongs to, if any. */
+static void
+begin_span(struct call *call, const struct session *session)
+{
+	struct trace trace = session->trace;
+	const char *text = call->request.traceparent;
+
+	if (text != NULL)
+		trace_read(text, strlen(text), &trace);
+	span_begin(&call->span, &trace);
+}
+
 void
 call_receive(struct session *session, struct reply *reply, json_t *value)
 {
@@ -98,7 +112,7 @@ call_receive(struct session *session, struct reply *reply, json_t *value)
 		return;
 	}
 	stats_move(GAUGE_CALLS, 1);
-	call->began = loop_clock();
+	begin_span(call, session);
 	call->arena = arena;
 	call->reply = reply;
 	call->session = session_handle(session);
@@ -114,7 +128,14 @@ call_end(struct call *call, int code)
 {
 	struct session *session = session_find(call->session);
 
-	stats_call(call->series, code, loop_clock() - call->began);
+	uint64_t took = loop_clock() - call->span.began;
+
+	stats_call(call->series, code, took);
+	span_log(&call->span);
+	log_write(LEVEL_DEBUG, "call", "method=%.64s code=%d us=%llu", call->request.method, code,
+			  (unsigned long long) took / 1000);
+	span_end(&call->span, OTLP_SERVER, "jsonrpc", call->series ? call->request.method : "other", code);
+	span_log(NULL);
 	call_free(call);
 	if (session != NULL)
 		session->call_count--;
@@ -404,6 +425,7 @@ route(struct call *call, const struct session *session)
 	call->pg.lane = method->anonymous ? LANE_ANONYMOUS : method->groupable ? LANE_GROUPED : LANE_SINGLE;
 	call->pg.alone = !method->checked || loop_now() < session->alone_until;
 	call->pg.repeatable = method->groupable && argument(call, method->key_parameter) != NULL;
+	span_mark(&call->span, call->arena, &call->pg);
 }
 
 static bool
@@ -620,6 +642,8 @@ on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *res
 	struct session *session = session_find(call->session);
 	struct rpc_error error;
 
+	span_log(&call->span);
+	span_add_database(&call->span, pg, verdict == PG_DONE);
 	if (session != NULL)
 		session->expected -= pg->weight;
 	if (verdict == PG_DONE)
@@ -637,6 +661,7 @@ on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *res
 		error = fault_from_database(verdict, result, call->request.method);
 		call_fail(call, &error);
 	}
+	span_log(NULL);
 }
 
 void

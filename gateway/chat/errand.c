@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/stats.h"
 #include "chat/fault.h"
+#include "chat/span.h"
 #include "io/loop.h"
 #include "pg/pool.h"
 
@@ -32,7 +33,7 @@ struct errand
 	errand_done done;            /* NULL: abandoned */
 	void *arg;                   /* for it */
 	struct task fail;            /* when it cannot even be submitted */
-	uint64_t began;              /* loop_clock() when it was made */
+	struct span span;            /* from when it was made; in its visitor's trace, if that has one */
 };
 
 static void
@@ -49,6 +50,8 @@ on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *res
 	struct errand *errand = list_entry(pg, struct errand, pg);
 	struct rpc_error error = {0};
 
+	span_log(&errand->span);
+	span_add_database(&errand->span, pg, verdict == PG_DONE);
 	if (verdict == PG_FAILED && fault_is_stale(result))
 		catalog_reload();
 	if (errand->done != NULL && verdict == PG_DONE)
@@ -59,7 +62,9 @@ on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *res
 		if (errand->done != NULL)
 			errand->done(errand->arg, &error, errand->method, NULL);
 	}
-	stats_call(errand->method->series, error.code, loop_clock() - errand->began);
+	stats_call(errand->method->series, error.code, loop_clock() - errand->span.began);
+	span_end(&errand->span, OTLP_INTERNAL, NULL, errand->name, error.code);
+	span_log(NULL);
 	errand_free(errand);
 }
 
@@ -138,7 +143,7 @@ errand_run(const struct session *session, const char *name, const struct errand_
 
 	errand->arena = arena;
 	errand->name = name;
-	errand->began = loop_clock();
+	span_begin(&errand->span, &session->trace);
 	errand->done = done;
 	errand->arg = arg;
 	errand->catalog = catalog_share();
@@ -160,6 +165,7 @@ errand_run(const struct session *session, const char *name, const struct errand_
 	errand->pg.binary = binary;
 	errand->pg.repeatable = is_repeatable(name, values, count);
 	errand->pg.done = on_done;
+	span_mark(&errand->span, arena, &errand->pg);
 	pool_submit(&errand->pg);
 	return errand;
 }

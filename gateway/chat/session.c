@@ -289,6 +289,12 @@ session_visit(const struct session_socket *ops, void *socket, const char *addres
 	return session;
 }
 
+void
+session_set_trace(struct session *session, const struct trace *trace)
+{
+	session->trace = *trace;
+}
+
 static void
 advance_later(struct task *task)
 {

@@ -3,7 +3,8 @@
  * conn.c
  *	  A connection that runs groups of calls: sent in one go, one Sync behind them, one transaction.
  *
- * 1. conn_send writes, for each call, PREPARE when this connection has not seen the statement, then the execution;
+ * 1. conn_send writes, for each call, PREPARE when this connection has not seen the statement, the name that the
+ *	  server's log is to show for it, if it has one, then the execution;
  *	  at last a Sync. Everything written is noted in `items`, in order, because libpq answers in that order.
  * 2. Results come back one by one. They are kept: until the Sync has come back nothing is committed.
  * 3. With the Sync the group is over, and the owner hears of all its calls at once.
@@ -39,6 +40,7 @@ enum item_kind
 {
 	ITEM_FORGET, /* DEALLOCATE ALL */
 	ITEM_PREPARE,
+	ITEM_NAME, /* application_name, for this transaction */
 	ITEM_CALL,
 	ITEM_SYNC
 };
@@ -138,6 +140,13 @@ send_call(struct conn *conn, struct pg_call *call)
 		hash_put(conn->prepared, statement->name, (void *) statement);
 		add_item(conn, ITEM_PREPARE, call);
 		if (PQsendPrepare(pg, statement->name, statement->sql, 0, NULL) != 1)
+			return false;
+	}
+	if (call->application != NULL)
+	{
+		add_item(conn, ITEM_NAME, call);
+		if (PQsendQueryParams(pg, "SELECT pg_catalog.set_config('application_name', $1, true)", 1, NULL,
+							  &call->application, NULL, NULL, 0) != 1)
 			return false;
 	}
 	add_item(conn, ITEM_CALL, call);

@@ -272,9 +272,3 @@ listener_hears(const char *name)
 
 	return link_to_server == NULL || (channel != NULL && channel->state == CHANNEL_HEARD);
 }
-
-bool
-listener_is_ready(void)
-{
-	return link_to_server == NULL || link_is_ready(link_to_server);
-}
