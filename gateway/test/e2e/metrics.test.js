@@ -4,8 +4,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { refused, until, World } from './harness.js';
+import { refused, root, until, World } from './harness.js';
 
 // name{labels} → number, of a gateway.
 async function metrics(world, headers = {})
@@ -78,6 +80,9 @@ describe('/metrics', () => {
 		assert.equal(at('calls_in_flight'), 0);
 		assert.ok(at('sessions') >= 2);
 		assert.ok([...all.keys()].some(name => /^chat_gateway_build_info\{version="\d/.test(name)));
+		const readme = await readFile(join(root, 'README.md'), 'utf8');
+		for (const [, name] of text.matchAll(/^# TYPE (?:chat_gateway_)?(\w+) /gm))
+			assert.ok(readme.includes(`\`${name}\``), `${name} in the README`);
 		assert.ok(Math.abs(all.get('process_start_time_seconds') - Date.now() / 1000) < 600);
 		await check(text);
 		await a.close();
