@@ -50,6 +50,7 @@
 #include "chat/presence.h"
 #include "chat/rate.h"
 #include "chat/session.h"
+#include "chat/span.h"
 #include "chat/ticket.h"
 #include "io/loop.h"
 #include "io/supervisor.h"
@@ -156,7 +157,7 @@ reload_parent(void)
 static void
 look_if_ready(struct timer *timer)
 {
-	if (pool_is_ready() && listener_is_ready() && catalog_is_ready())
+	if (pool_is_ready() && hub_is_hearing() && catalog_is_ready())
 		supervisor_ready();
 	else
 		timer_set(timer, READY_CHECK, look_if_ready);
@@ -181,6 +182,7 @@ static void
 take_apart(void)
 {
 	server_close();
+	span_close();
 	oidc_close();
 	pool_close();
 	loop_settle();
@@ -207,10 +209,12 @@ worker(int index)
 	open_log();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* from a terminal; the parent sends SIGTERM */
+	stats_join(index);
 	loop_open();
 	loop_on_signal(SIGTERM, on_terminate);
 	loop_on_signal(SIGHUP, on_hangup);
 	loop_on_signal(SIGUSR1, look_around);
+	span_open();
 	pool_open();
 	hub_open();
 	catalog_open();
@@ -381,6 +385,7 @@ main(int argc, char **argv)
 	open_log();
 	where = take_handover(&fds, &pids);
 	ticket_open();
+	stats_share(config.workers);
 	if (open_listeners(where, fds))
 		code = supervise(config.workers, &owner, pids);
 	mem_free(where);

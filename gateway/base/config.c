@@ -98,6 +98,7 @@ static const struct knob knobs[] = {
 	VALUE(anonymous_size, KNOB_NUMBER, "2", 1, 64, "connections per worker for calls before login (password hashing)"),
 	TEXT(schemas, "chat", "schemas whose granted functions are wire methods, comma-separated"),
 	{"trusted_proxies", KNOB_NETWORKS, offsetof(struct config, trusted_proxies), "", 0, 0, NULL, "addresses or networks, comma-separated, whose X-Forwarded-For tells the client's address; empty: none"},
+	{"metrics_from", KNOB_NETWORKS, offsetof(struct config, metrics_from), "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7", 0, 0, NULL, "addresses or networks, comma-separated, that may read /metrics, by the client's address; others: 403"},
 	TEXT(web_root, GW_WEB_ROOT, "folder of the files served at /; empty: none"),
 	VALUE(frame_limit, KNOB_SIZE, "64kB", 1024, 16 << 20, "largest message from a client; beyond: close 1009"),
 	VALUE(auth_timeout, KNOB_DURATION, "10s", 100, 600000, "time to log in; beyond: close 4001"),
@@ -134,6 +135,8 @@ static const struct knob knobs[] = {
 	VALUE(oidc_stale, KNOB_DURATION, "1440min", 1000, 604800000, "so long its keys serve on while it does not answer"),
 	WORD(oidc_http, http_words, "refused", "addresses of it without TLS: never, or on this machine"),
 	TEXT(oidc_ca_file, "", "PEM file with the authorities trusted for it; empty: the system's"),
+	TEXT(otlp_endpoint, "", "collector that spans of sampled calls are sent to, OTLP over HTTP: /v1/traces is added; empty: none"),
+	VALUE(trace_limit, KNOB_NUMBER, "100", 0, 100000, "sampled calls a second per worker that are recorded, each in a transaction of its own; others run as if not sampled"),
 	WORD(log_level, level_words, "info", "least level written"),
 	WORD(log_format, format_words, "logfmt", "layout of log lines"),
 };
@@ -497,9 +500,11 @@ is_consistent(void)
 {
 	const char *why = NULL;
 
-	if (config.oidc_issuer[0] == '\0')
+	if (config.otlp_endpoint[0] != '\0' && !url_is_http(config.otlp_endpoint))
+		why = "otlp_endpoint: allowed is http://host… or https://host…";
+	else if (config.oidc_issuer[0] == '\0')
 		return true;
-	if (!url_is_secure(config.oidc_issuer, config.oidc_http == OIDC_HTTP_LOOPBACK))
+	else if (!url_is_secure(config.oidc_issuer, config.oidc_http == OIDC_HTTP_LOOPBACK))
 		why = "oidc_issuer: allowed is https://host…, or http:// on this machine with oidc_http = loopback";
 	else if (config.oidc_audience[0] == '\0')
 		why = "oidc_issuer needs oidc_audience: tokens for others must not log in here";

@@ -23,6 +23,7 @@ struct config
 	int single_size;       /* connections per worker for calls that run alone */
 	int anonymous_size;    /* connections per worker for calls before login */
 	char *schemas;         /* exposed schemas, comma-separated */
+	char *metrics_from;    /* networks that may read /metrics */
 	char *trusted_proxies; /* networks whose X-Forwarded-For is believed */
 	char *web_root;        /* folder of the static files */
 	int frame_limit;       /* bytes of one incoming message */
@@ -51,7 +52,9 @@ struct config
 	int oidc_stale;        /* milliseconds that keys serve when no newer ones come */
 	int oidc_http;         /* enum oidc_http */
 	char *oidc_ca_file;    /* PEM of whom to trust for it; empty: the system's */
-	int log_level;         /* enum log_level */
+	char *otlp_endpoint;   /* of a collector of spans; empty: none */
+	int trace_limit;       /* sampled calls a second, per worker, that are recorded */
+	int log_level;         /* enum log_level; follows config_reload */
 	int log_format;        /* enum log_format */
 
 	/* Over HTTP, and whoever connects. */

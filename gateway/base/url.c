@@ -30,22 +30,37 @@ is_loopback(const char *host, size_t length)
 	return false;
 }
 
-bool
-url_is_secure(const char *url, bool plain_loopback)
+/* Where the host is, and how long; NULL: it is no such address. */
+static const char *
+find_host(const char *url, bool secure, size_t *length)
 {
-	bool secure = strncasecmp(url, "https://", 8) == 0;
 	const char *host = url + (secure ? 8 : 7);
-	size_t length;
 
 	for (const char *p = url; *p != '\0'; p++)
 	{
 		if (!isgraph((unsigned char) *p) || *p == '\\')
-			return false;
+			return NULL;
 	}
 	if (!secure && strncasecmp(url, "http://", 7) != 0)
-		return false;
-	length = strcspn(host, "/?#");
-	if (length == 0 || host[0] == ':' || memchr(host, '@', length) != NULL)
-		return false;
-	return secure || (plain_loopback && is_loopback(host, length));
+		return NULL;
+	*length = strcspn(host, "/?#");
+	return *length == 0 || host[0] == ':' || memchr(host, '@', *length) != NULL ? NULL : host;
+}
+
+bool
+url_is_secure(const char *url, bool plain_loopback)
+{
+	bool secure = strncasecmp(url, "https://", 8) == 0;
+	size_t length;
+	const char *host = find_host(url, secure, &length);
+
+	return host != NULL && (secure || (plain_loopback && is_loopback(host, length)));
+}
+
+bool
+url_is_http(const char *url)
+{
+	size_t length;
+
+	return find_host(url, strncasecmp(url, "https://", 8) == 0, &length) != NULL;
 }

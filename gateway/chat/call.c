@@ -29,12 +29,15 @@
 #include <string.h>
 
 #include "base/config.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include "chat/catalog.h"
 #include "chat/fault.h"
 #include "chat/login.h"
 #include "chat/rate.h"
 #include "chat/render.h"
+#include "chat/span.h"
 #include "chat/ticket.h"
 #include "chat/watch.h"
 #include "codec/json.h"
@@ -62,6 +65,8 @@ struct call
 	struct catalog *catalog;     /* owned reference; NULL until prepared */
 	const struct method *method; /* in catalog */
 	struct pg_call pg;           /* for the pool */
+	int series;                  /* of its method in the statistics */
+	struct span span;            /* from when it was received; of its trace, if it has one */
 };
 
 /* A method of the gateway's own. */
@@ -77,7 +82,20 @@ call_free(struct call *call)
 	list_remove(&call->node);
 	json_decref(call->params);
 	catalog_release(call->catalog);
+	stats_move(GAUGE_CALLS, -1);
 	arena_destroy(call->arena);
+}
+
+/* Which trace it belongs to, if any. */
+static void
+begin_span(struct call *call, const struct session *session)
+{
+	struct trace trace = session->trace;
+	const char *text = call->request.traceparent;
+
+	if (text != NULL)
+		trace_read(text, strlen(text), &trace);
+	span_begin(&call->span, &trace);
 }
 
 void
@@ -90,9 +108,12 @@ call_receive(struct session *session, struct reply *reply, json_t *value)
 	if (!rpc_read(value, arena, &call->request, &error))
 	{
 		reply_error(reply, call->request.id, &error);
+		stats_call(0, error.code, 0);
 		arena_destroy(arena);
 		return;
 	}
+	stats_move(GAUGE_CALLS, 1);
+	begin_span(call, session);
 	call->arena = arena;
 	call->reply = reply;
 	call->session = session_handle(session);
@@ -102,12 +123,20 @@ call_receive(struct session *session, struct reply *reply, json_t *value)
 	session->call_count++;
 }
 
-/* It was answered. */
+/* It was answered: code 0, or the error's. */
 static void
-call_end(struct call *call)
+call_end(struct call *call, int code)
 {
 	struct session *session = session_find(call->session);
 
+	uint64_t took = loop_clock() - call->span.began;
+
+	stats_call(call->series, code, took);
+	span_log(&call->span);
+	log_write(LEVEL_DEBUG, "call", "method=%.64s code=%d us=%llu", call->request.method, code,
+			  (unsigned long long) took / 1000);
+	span_end(&call->span, OTLP_SERVER, "jsonrpc", call->series ? call->request.method : "other", code);
+	span_log(NULL);
 	call_free(call);
 	if (session != NULL)
 		session->call_count--;
@@ -117,14 +146,14 @@ static void
 refuse(struct call *call, struct rpc_error error)
 {
 	reply_error(call->reply, call->request.id, &error);
-	call_end(call);
+	call_end(call, error.code);
 }
 
 static void
 succeed(struct call *call, const char *result, size_t length)
 {
 	reply_result(call->reply, call->request.id, result, length);
-	call_end(call);
+	call_end(call, 0);
 }
 
 static void
@@ -326,6 +355,7 @@ run_native(struct call *call, struct session *session)
 	{
 		if (strcmp(natives[i].name, call->request.method) != 0)
 			continue;
+		call->series = stats_series(SERIES_METHODS, natives[i].name, strlen(natives[i].name));
 		natives[i].run(call, session);
 		return true;
 	}
@@ -446,6 +476,7 @@ route(struct call *call, const struct session *session)
 	call->pg.lane = method->anonymous ? LANE_ANONYMOUS : method->groupable ? LANE_GROUPED : LANE_SINGLE;
 	call->pg.alone = !method->checked || loop_now() < session->alone_until;
 	call->pg.repeatable = method->groupable && argument(call, method->key_parameter) != NULL;
+	span_mark(&call->span, call->arena, &call->pg);
 }
 
 static bool
@@ -459,6 +490,7 @@ static bool
 prepare(struct call *call, const struct session *session, struct rpc_error *error)
 {
 	call->method = catalog_find(call->catalog, call->request.method);
+	call->series = call->method ? call->method->series : 0;
 	if (call->method == NULL)
 		*error = fault_unknown_method();
 	else if (!call->method->anonymous && session->user_id == 0)
@@ -661,6 +693,8 @@ on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *res
 	struct session *session = session_find(call->session);
 	struct rpc_error error;
 
+	span_log(&call->span);
+	span_add_database(&call->span, pg, verdict == PG_DONE);
 	if (session != NULL)
 		session->expected -= pg->weight;
 	if (verdict == PG_DONE)
@@ -678,6 +712,7 @@ on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *res
 		error = fault_from_database(verdict, result, call->request.method);
 		call_fail(call, &error);
 	}
+	span_log(NULL);
 }
 
 void

@@ -24,6 +24,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include "codec/array.h"
 #include "codec/json.h"
 #include "io/loop.h"
@@ -265,6 +266,7 @@ read_method(struct catalog *catalog, const struct pg_result *result, int row)
 			method->shape == RESULT_ROWS || method->shape == RESULT_PAGE ? FIRST_SET : FIRST_ROW;
 		write_statement(catalog, method, result_value(result, row, COLUMN_CALL, NULL), parameters);
 		describe(&catalog->text, method, parameters, result, row);
+		method->series = stats_series(SERIES_METHODS, method->name, strlen(method->name));
 		hash_put(catalog->methods, method->name, method);
 	}
 	json_decref(parameters);

@@ -58,6 +58,7 @@ struct method
 	int error_column;              /* the one that is an error when not null, or -1 */
 	int chat_parameter;            /* chat_id, or -1 */
 	int key_parameter;             /* client_key, or -1 */
+	int series;                    /* of its calls in the statistics */
 	size_t *weight;                /* bytes its rows come to of late; whoever sees some corrects it */
 	struct pg_statement statement; /* the call itself */
 };

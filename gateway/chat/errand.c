@@ -16,7 +16,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/stats.h"
 #include "chat/fault.h"
+#include "chat/span.h"
 #include "io/loop.h"
 #include "pg/pool.h"
 
@@ -31,6 +33,7 @@ struct errand
 	errand_done done;            /* NULL: abandoned */
 	void *arg;                   /* for it */
 	struct task fail;            /* when it cannot even be submitted */
+	struct span span;            /* from when it was made; in its visitor's trace, if that has one */
 };
 
 static void
@@ -45,17 +48,23 @@ static void
 on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *result)
 {
 	struct errand *errand = list_entry(pg, struct errand, pg);
-	struct rpc_error error;
+	struct rpc_error error = {0};
 
+	span_log(&errand->span);
+	span_add_database(&errand->span, pg, verdict == PG_DONE);
 	if (verdict == PG_FAILED && fault_is_stale(result))
 		catalog_reload();
 	if (errand->done != NULL && verdict == PG_DONE)
 		errand->done(errand->arg, NULL, errand->method, result);
-	else if (errand->done != NULL)
+	else if (verdict != PG_DONE)
 	{
 		error = fault_from_database(verdict, result, errand->name);
-		errand->done(errand->arg, &error, errand->method, NULL);
+		if (errand->done != NULL)
+			errand->done(errand->arg, &error, errand->method, NULL);
 	}
+	stats_call(errand->method->series, error.code, loop_clock() - errand->span.began);
+	span_end(&errand->span, OTLP_INTERNAL, NULL, errand->name, error.code);
+	span_log(NULL);
 	errand_free(errand);
 }
 
@@ -134,6 +143,7 @@ errand_run(const struct session *session, const char *name, const struct errand_
 
 	errand->arena = arena;
 	errand->name = name;
+	span_begin(&errand->span, &session->trace);
 	errand->done = done;
 	errand->arg = arg;
 	errand->catalog = catalog_share();
@@ -155,6 +165,7 @@ errand_run(const struct session *session, const char *name, const struct errand_
 	errand->pg.binary = binary;
 	errand->pg.repeatable = is_repeatable(name, values, count);
 	errand->pg.done = on_done;
+	span_mark(&errand->span, arena, &errand->pg);
 	pool_submit(&errand->pg);
 	return errand;
 }

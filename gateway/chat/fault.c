@@ -19,7 +19,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/stats.h"
 
 #define RETRY_SOON 1000 /* milliseconds a client should wait before it tries again */
 
@@ -179,6 +178,7 @@ static struct rpc_error
 from_sqlstate(const struct pg_failure *failure, const char *what)
 {
 	const char *state = failure->sqlstate;
+	const char *detail = strncmp(state, "23", 2) == 0 ? NULL : failure->detail; /* shows a row's values */
 	struct rpc_error error = fault_internal();
 
 	if (strncmp(state, "MC", 2) == 0 && isdigit((unsigned char) state[2]))
@@ -198,7 +198,7 @@ from_sqlstate(const struct pg_failure *failure, const char *what)
 	error.sqlstate = state;
 	if (error.code == 500)
 		log_write(LEVEL_ERROR, "call_failed", "%s: %s %s%s%s", what, state, failure->message,
-				  failure->detail ? "; " : "", failure->detail ? failure->detail : "");
+				  detail ? "; " : "", detail ? detail : "");
 	return error;
 }
 
@@ -215,7 +215,6 @@ fault_from_database(enum pg_verdict verdict, const struct pg_result *result, con
 {
 	struct pg_failure failure;
 
-	stats_add(STAT_CALLS_FAILED, 1);
 	switch (verdict)
 	{
 		case PG_FAILED:

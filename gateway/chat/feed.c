@@ -40,6 +40,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/log.h"
@@ -54,6 +55,7 @@
 #include "chat/watch.h"
 #include "codec/notification.h"
 #include "codec/rpc.h"
+#include "codec/time.h"
 #include "pg/pool.h"
 
 #define QUEUE_LIMIT 10000 /* notifications waiting */
@@ -77,6 +79,7 @@ struct walk
 	size_t size;             /* room in sessions */
 	size_t count;            /* of sessions */
 	size_t at;               /* the next one */
+	int64_t happened;        /* when the event did, in milliseconds since 1970; 0: not known */
 };
 
 static struct list queue;          /* struct notice; the first one is being read back when `reading` */
@@ -136,6 +139,7 @@ start_walk(const char *method, const struct slice *params, int64_t cursor)
 
 	walk.at = 0;
 	walk.cursor = cursor;
+	walk.happened = 0;
 	if (walk.count > 0)
 	{
 		rpc_write_notification(&text, method, params->text, params->length);
@@ -153,9 +157,25 @@ pass_on(struct session *session)
 		session_push_event(session, walk.message);
 }
 
+/* So many sockets have the event now. The database's clock is not ours: what seems to come from the future took no time. */
+static void
+count_pushes(unsigned long pushes)
+{
+	struct timespec now;
+	int64_t delay;
+
+	if (walk.happened == 0 || pushes == 0)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	delay = (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000 - walk.happened;
+	stats_observe(HISTOGRAM_EVENTS, delay > 0 ? (uint64_t) delay * 1000000 : 0, pushes);
+}
+
 static void
 walk_on(void)
 {
+	int before = slice;
+
 	while (walk.at < walk.count && slice > 0)
 	{
 		struct session *session = session_find(walk.sessions[walk.at++]);
@@ -165,6 +185,7 @@ walk_on(void)
 		slice--;
 		pass_on(session);
 	}
+	count_pushes((unsigned long) (before - slice));
 	if (walk.at == walk.count)
 	{
 		message_release(walk.message);
@@ -250,7 +271,10 @@ relay(const char *channel, const struct notification *notification, const struct
 	}
 	walk.key = (struct event_key){.chat_id = notification->chat_id, .id = notification->id};
 	if (event->text != NULL)
+	{
 		start_walk("event", event, 0);
+		walk.happened = time_milliseconds(notification->at.text, notification->at.length);
+	}
 	else if (lost)
 		replay_collected();
 	if (walk.message == NULL)
@@ -278,6 +302,7 @@ free_notice(struct list *node)
 
 	list_remove(node);
 	queue_length--;
+	stats_move(GAUGE_FEED, -1);
 	mem_free(notice->channel);
 	mem_free(notice->payload);
 	mem_free(notice);
@@ -349,11 +374,22 @@ on_checked(bool good)
 	advance();
 }
 
+/* Types are ours, and few; whoever makes up others gets no further than the size of the set. */
+static void
+count_event(const struct slice *type)
+{
+	bool good = type->text != NULL && type->length > 0;
+
+	for (size_t i = 0; good && i < type->length; i++)
+		good = type->text[i] == '_' || (type->text[i] >= 'a' && type->text[i] <= 'z');
+	stats_series_move(SERIES_EVENTS, good ? stats_series(SERIES_EVENTS, type->text, type->length) : 0, 0, 1);
+}
+
 /* The first of the queue: relayed, or at least begun to be read back or looked into. */
 static void
 begin(struct notice *notice)
 {
-	struct notification notification;
+	struct notification notification = {0};
 	int64_t horizon = 0;
 
 	if (notice->channel == NULL || cursor_is_on(notice->channel))
@@ -361,8 +397,8 @@ begin(struct notice *notice)
 	if (horizon != 0)
 		relay_cursor(cursor_passed(horizon));
 	else if (!notification_read(notice->payload, strlen(notice->payload), &notification))
-		log_write(LEVEL_WARN, "notification_malformed", "channel=%s %.200s",
-				  notice->channel ? notice->channel : "", notice->payload);
+		log_write(LEVEL_WARN, "notification_malformed", "%zu bytes that are no notification",
+				  strlen(notice->payload));
 	else if (notification.to.text == NULL && notification.id != 0 &&
 			 roster_gap(notification.chat, notification.id, notification.prev_id))
 	{
@@ -370,7 +406,7 @@ begin(struct notice *notice)
 		large_check(notification.chat, on_checked);
 		return;
 	}
-	else if (notification.partial)
+	else if (count_event(&notification.type), notification.partial)
 	{
 		start_reading(&notification);
 		return;
@@ -419,6 +455,7 @@ feed_take(const char *channel, const char *payload)
 		cursor_stir();
 	list_append(&queue, &notice->node);
 	queue_length++;
+	stats_move(GAUGE_FEED, 1);
 	advance();
 }
 

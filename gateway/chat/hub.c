@@ -322,6 +322,12 @@ on_lost(void)
 	hub_replay_all(INT64_MAX);
 }
 
+bool
+hub_is_hearing(void)
+{
+	return listener_hears(SCHEMA_CHANNEL);
+}
+
 void
 hub_open(void)
 {

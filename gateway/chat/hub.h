@@ -66,4 +66,7 @@ extern void hub_each_user(hub_user_fn visit, void *arg);
 extern void hub_replay_all(int64_t limit);
 extern bool hub_is_doubtful(void); /* that is to happen, but is put off: no cursor may move */
 
+/* What is published is heard: LISTEN has come back since the connection was last made. */
+extern bool hub_is_hearing(void);
+
 #endif

@@ -31,7 +31,6 @@
 #include "base/config.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/stats.h"
 #include "chat/feed.h"
 #include "chat/hub.h"
 #include "io/loop.h"
@@ -132,7 +131,6 @@ take(const struct pg_result *result, int row)
 	if (hash_get(seen, id) != NULL)
 		return;
 	hash_put(seen, id, &seen);
-	stats_add(STAT_EVENTS_IN, 1);
 	feed_take(NULL, result_value(result, row, 2, NULL));
 }
 

@@ -314,6 +314,7 @@ static void
 give_up(struct replay *replay)
 {
 	stats_add(STAT_REPLAYS_FAILED, 1);
+	stats_add(STAT_RESYNCS, 1);
 	push(replay, "resync", "{}", 2);
 	end(replay);
 }

@@ -103,6 +103,7 @@ take_slot(struct session *session)
 	session->generation = ++slots[session->slot].generation;
 	slots[session->slot].session = session;
 	open_count++;
+	stats_move(GAUGE_SESSIONS, 1);
 }
 
 static void
@@ -112,6 +113,7 @@ give_slot(struct session *session)
 	if (session->slot < free_hint)
 		free_hint = session->slot;
 	open_count--;
+	stats_move(GAUGE_SESSIONS, -1);
 }
 
 uint64_t
@@ -158,7 +160,7 @@ session_close(struct session *session, enum session_end reason)
 	timer_clear(&session->drain);
 	log_write(LEVEL_DEBUG, "session_close", "reason=%s address=%s user=%lld", words, session->address,
 			  (long long) session->user_id);
-	stats_add(STAT_SESSIONS_CLOSED, 1);
+	stats_series_move(SERIES_ENDS, stats_series(SERIES_ENDS, words, strlen(words)), 0, 1);
 	login_abandon(session);
 	alive_forget(session);
 	replay_leave(session);
@@ -325,6 +327,12 @@ session_visit(const struct session_socket *ops, void *socket, const char *addres
 	return session;
 }
 
+void
+session_set_trace(struct session *session, const struct trace *trace)
+{
+	session->trace = *trace;
+}
+
 static void
 advance_later(struct task *task)
 {
@@ -342,6 +350,7 @@ session_queued(struct session *session, size_t bytes)
 	if (session->missed && session->replay == NULL && bytes <= (size_t) config.outbound_limit / 2)
 	{
 		session->missed = false;
+		stats_add(STAT_RESYNCS, 1);
 		session_push_text(session, resync, sizeof resync - 1);
 		watch_again(session);
 	}

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/message.h"
+#include "codec/trace.h"
 #include "io/loop.h"
 #include "io/timer.h"
 
@@ -60,6 +61,7 @@ struct session
 	const struct session_socket *ops; /* of the socket */
 	void *socket;                     /* for ops; NULL once the socket is gone */
 	char address[64];                 /* the client's, as text */
+	struct trace trace;               /* of a visitor's request, for its calls */
 	int64_t user_id;                  /* 0: nobody has logged in */
 	int64_t login_id;                 /* the login's id (a chat session in SQL); 0 with user_id */
 	int64_t present_id;               /* the login under which presence.c counts it; 0: none */
@@ -105,6 +107,9 @@ extern struct session *session_follow(const struct session_socket *ops, void *so
 /* The same for one HTTP request; without a bearer it is nobody's. It ends by session_finish. */
 extern struct session *session_visit(const struct session_socket *ops, void *socket, const char *address,
 									 const char *bearer);
+
+/* What a visitor's request belongs to, and so all he calls that says nothing else. */
+extern void session_set_trace(struct session *session, const struct trace *trace);
 
 /* A whole text frame. False: it was no request at all. */
 extern bool session_receive(struct session *session, const char *text, size_t length);

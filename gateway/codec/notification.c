@@ -78,18 +78,20 @@ bool
 notification_read(const char *payload, size_t length, struct notification *notification)
 {
 	static const char *const outer_names[] = {"to", "chat", "event"};
-	static const char *const inner_names[] = {"type", "chat_id", "id", "prev_id", "partial", "large"};
+	static const char *const inner_names[] = {"type", "chat_id", "id", "prev_id", "partial", "large", "at"};
 	struct slice outer[3];
-	struct slice inner[6];
+	struct slice inner[7];
 
 	if (!json_members(payload, length, outer_names, outer, 3) || outer[2].text == NULL ||
-		!json_members(outer[2].text, outer[2].length, inner_names, inner, 6))
+		!json_members(outer[2].text, outer[2].length, inner_names, inner, 7))
 		return false;
 	unquote(&inner[0]);
+	unquote(&inner[6]);
 	*notification = (struct notification){.to = outer[0],
 										  .chat = notification_number(&outer[1]),
 										  .event = outer[2],
 										  .type = inner[0],
+										  .at = inner[6],
 										  .chat_id = notification_number(&inner[1]),
 										  .id = notification_number(&inner[2]),
 										  .prev_id = notification_number(&inner[3]),

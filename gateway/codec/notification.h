@@ -16,6 +16,7 @@ struct notification
 	int64_t chat;       /* the large chat it is for, or that those in `to` come into or leave; 0: none */
 	struct slice event; /* the object to relay */
 	struct slice type;  /* of the event, without quotes */
+	struct slice at;    /* when it happened, without quotes; text NULL: it does not say */
 	int64_t chat_id;    /* of the event; 0: none */
 	int64_t id;         /* of the event; 0: it is not a durable one */
 	int64_t prev_id;    /* of the event before it in its chat; 0: none is told */

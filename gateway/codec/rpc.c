@@ -4,7 +4,7 @@
  *	  JSON-RPC 2.0: one request object in, answers and notifications out, as text.
  *
  * An id is kept as the JSON text it came in, so it goes back exactly: a string, a number or null. A request that
- * has none is a notification. Parameters go by name: an array of them is refused with a hint.
+ * has none is a notification. A member `traceparent` (W3C Trace Context) may say which trace the call belongs to. Parameters go by name: an array of them is refused with a hint.
  *
  * Called from: chat/session (in), chat/reply (out), chat/hub (notifications). Calls: codec/json.
  */
@@ -57,6 +57,7 @@ rpc_read(const json_t *value, struct arena *arena, struct rpc_request *request, 
 		return refuse(request, error, RPC_INVALID_REQUEST, "invalid_request", "method is a string");
 	request->method = json_string_value(method);
 	request->params = json_object_get(value, "params");
+	request->traceparent = json_string_value(json_object_get(value, "traceparent"));
 	if (request->params != NULL && json_is_array(request->params))
 		return refuse(request, error, RPC_INVALID_PARAMS, "invalid_params",
 					  "params is an object, parameters go by name");

@@ -21,9 +21,10 @@ enum
 /* One call, as the client wrote it. */
 struct rpc_request
 {
-	const char *id;     /* JSON text to send back, in the arena; NULL: a notification, nobody waits */
-	const char *method; /* borrowed from the parsed JSON */
-	json_t *params;     /* object, borrowed from the parsed JSON; NULL: none */
+	const char *id;          /* JSON text to send back, in the arena; NULL: a notification, nobody waits */
+	const char *method;      /* borrowed from the parsed JSON */
+	const char *traceparent; /* borrowed from the parsed JSON; NULL: none */
+	json_t *params;          /* object, borrowed from the parsed JSON; NULL: none */
 };
 
 /* What went wrong, for people and machines. All text is borrowed; NULL or 0: not said. */

@@ -8,6 +8,7 @@
  */
 #include "codec/time.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Exactly `count` digits as a number within the bounds; moves on. */
@@ -95,6 +96,36 @@ bool
 time_is_date(const char *text)
 {
 	return read_date(&text) && *text == '\0';
+}
+
+/* Days from 1970 to a date of the Gregorian calendar, March being the first month of a year. */
+static int64_t
+days_since_1970(int64_t year, int64_t month, int64_t day)
+{
+	year -= month <= 2;
+	return 365 * year + year / 4 - year / 100 + year / 400 + (153 * ((month + 9) % 12) + 2) / 5 + day -
+		   719469;
+}
+
+int64_t
+time_milliseconds(const char *text, size_t length)
+{
+	int parts[6];
+	int64_t number = 0;
+	char copy[48];
+
+	if (length == 0 || length >= sizeof copy)
+		return 0;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	if (!time_is_timestamp(copy) || copy[length - 1] != 'Z')
+		return 0;
+	sscanf(copy, "%4d-%2d-%2dT%2d:%2d:%2d", &parts[0], &parts[1], &parts[2], &parts[3], &parts[4], &parts[5]);
+	number = days_since_1970(parts[0], parts[1], parts[2]) * 24 + parts[3];
+	number = ((number * 60 + parts[4]) * 60 + parts[5]) * 1000;
+	for (int i = 0; copy[19] == '.' && i < 3 && copy[20 + i] != 'Z'; i++)
+		number += (copy[20 + i] - '0') * (i == 0 ? 100 : i == 1 ? 10 : 1);
+	return number;
 }
 
 /*

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * fetch.c
- *	  Small documents over HTTP, fetched by libcurl on libuv's threads, so that the loop never waits for a name or for
+ *	  Small documents over HTTP, fetched or sent by libcurl on libuv's threads, so that the loop never waits for a name or for
  *	  somebody else's server.
  *
  * A fetch belongs to its thread between fetch_start and on_fetched, and to the loop before and after. It ends in
  * time whatever the server does: TIME_LIMIT for all of it, SIZE_LIMIT for the answer, no redirect is followed and
  * only status 200 is an answer. The caller says which addresses are good (base/url); here only http and https exist.
  *
- * Called from: chat/oidc. Calls: libcurl, libuv, base/buf.
+ * Called from: chat/oidc, chat/span. Calls: libcurl, libuv, base/buf.
  */
 #include "io/fetch.h"
 
@@ -23,6 +23,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "io/loop.h"
+#include "io/timer.h"
 
 #define TIME_LIMIT    5000L       /* milliseconds from the name to the last byte */
 #define CONNECT_LIMIT 3000L       /* milliseconds of them for the connection */
@@ -33,11 +34,14 @@ struct fetch
 	uv_work_t work;                                                 /* libuv's */
 	char *url;                                                      /* owned */
 	char *ca_file;                                                  /* owned; empty: the system's */
+	char *type;                                                     /* of what is sent; owned; NULL: a GET */
+	struct buf sent;                                                /* the same */
 	struct buf body;                                                /* so far */
 	char why[200];                                                  /* what went wrong; empty: nothing */
 	void (*done)(const char *why, const char *text, size_t length); /* the caller's */
 };
 
+static bool is_open;         /* between fetch_open and fetch_close */
 static int under_way;        /* fetches not done yet; the loop's */
 static atomic_bool stopping; /* they are to give up; set by the loop, read by the threads */
 
@@ -84,21 +88,42 @@ set_options(CURL *curl, struct fetch *fetch)
 		curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* it is on this machine */
 }
 
+/* What is to be sent, if anything; its header lines are the caller's to free. */
+static struct curl_slist *
+set_document(CURL *curl, struct fetch *fetch)
+{
+	struct curl_slist *fields;
+	char line[100];
+
+	if (fetch->type == NULL)
+		return NULL;
+	snprintf(line, sizeof line, "Content-Type: %s", fetch->type);
+	fields = curl_slist_append(NULL, line);
+	fields = curl_slist_append(fields, "Expect:"); /* it would cost a round trip */
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long) fetch->sent.length);
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, fetch->sent.data);
+	return fields;
+}
+
 /* On a thread of its own. */
 static void
 run(uv_work_t *work)
 {
 	struct fetch *fetch = work->data;
 	CURL *curl = curl_easy_init();
+	struct curl_slist *fields = NULL;
 	CURLcode code = CURLE_FAILED_INIT;
 	long status = 0;
 
 	if (curl != NULL)
 	{
 		set_options(curl, fetch);
+		fields = set_document(curl, fetch);
 		code = curl_easy_perform(curl);
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 		curl_easy_cleanup(curl);
+		curl_slist_free_all(fields);
 	}
 	if (code == CURLE_WRITE_ERROR)
 		snprintf(fetch->why, sizeof fetch->why, "more than %d bytes", SIZE_LIMIT);
@@ -119,6 +144,8 @@ on_fetched(uv_work_t *work, int status)
 		fetch->done(failed ? fetch->why : NULL, fetch->body.data, fetch->body.length);
 	mem_free(fetch->url);
 	mem_free(fetch->ca_file);
+	mem_free(fetch->type);
+	buf_free(&fetch->sent);
 	buf_free(&fetch->body);
 	mem_free(fetch);
 }
@@ -126,12 +153,13 @@ on_fetched(uv_work_t *work, int status)
 void
 fetch_open(void)
 {
-	curl_global_init(CURL_GLOBAL_DEFAULT);
+	if (!is_open)
+		curl_global_init(CURL_GLOBAL_DEFAULT);
+	is_open = true;
 }
 
-void
-fetch_start(const char *url, const char *ca_file,
-			void (*done)(const char *why, const char *text, size_t length))
+static struct fetch *
+create(const char *url, const char *ca_file, void (*done)(const char *why, const char *text, size_t length))
 {
 	struct fetch *fetch = mem_alloc(sizeof *fetch);
 
@@ -139,13 +167,58 @@ fetch_start(const char *url, const char *ca_file,
 	fetch->ca_file = mem_copy(ca_file);
 	fetch->done = done;
 	fetch->work.data = fetch;
+	return fetch;
+}
+
+static void
+start(struct fetch *fetch)
+{
 	under_way++;
 	uv_queue_work(loop_uv(), &fetch->work, run, on_fetched);
 }
 
 void
+fetch_start(const char *url, const char *ca_file,
+			void (*done)(const char *why, const char *text, size_t length))
+{
+	start(create(url, ca_file, done));
+}
+
+void
+fetch_post(const char *url, const char *type, struct buf *body,
+		   void (*done)(const char *why, const char *text, size_t length))
+{
+	struct fetch *fetch = create(url, "", done);
+
+	fetch->type = mem_copy(type);
+	fetch->sent = *body;
+	*body = (struct buf){0};
+	start(fetch);
+}
+
+static void
+wake_up(struct timer *timer)
+{
+	(void) timer;
+}
+
+void
+fetch_wait(uint64_t milliseconds)
+{
+	struct timer limit = {0};
+
+	timer_set(&limit, milliseconds, wake_up);
+	while (under_way > 0 && limit.place != 0)
+		uv_run(loop_uv(), UV_RUN_ONCE);
+	timer_clear(&limit);
+}
+
+void
 fetch_close(void)
 {
+	if (!is_open)
+		return;
+	is_open = false;
 	atomic_store(&stopping, true);
 	while (under_way > 0)
 		uv_run(loop_uv(), UV_RUN_ONCE);

@@ -109,6 +109,12 @@ loop_now(void)
 	return uv_now(&loop);
 }
 
+uint64_t
+loop_clock(void)
+{
+	return uv_hrtime();
+}
+
 void
 loop_defer(struct task *task)
 {

@@ -26,6 +26,7 @@ extern void loop_run_out(void); /* after loop_stop: a few turns more, for what c
 extern bool loop_close(void);   /* false: something is still open */
 extern struct uv_loop_s *loop_uv(void); /* for io/, net/ and pg/ */
 extern uint64_t loop_now(void);         /* milliseconds, monotonic, of this turn */
+extern uint64_t loop_clock(void);       /* nanoseconds, monotonic, of this instant */
 
 extern void loop_defer(struct task *task);  /* harmless when it is due already */
 extern void loop_settle(void);              /* run all that is due now; for the end, when no turn follows */

@@ -34,6 +34,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/notify.h"
+#include "base/stats.h"
 
 #define PAUSE_FIRST    100   /* milliseconds before the first restart */
 #define PAUSE_LAST     10000 /* milliseconds, the longest pause */
@@ -133,6 +134,7 @@ on_death(pid_t pid, int status)
 
 		if (child->pid != pid)
 			continue;
+		stats_part(i);
 		child->deaths = now() - child->started > OLD_ENOUGH ? 1 : child->deaths + 1;
 		for (int k = 1; k < child->deaths && pause < PAUSE_LAST; k++)
 			pause *= 2;

@@ -227,7 +227,7 @@ void
 download_begin(struct http *http)
 {
 	static const struct transfer_kind kind = {
-		{NULL, NULL, on_drained, transfer_gone}, on_admitted, download_free};
+		{NULL, NULL, on_drained, transfer_gone}, on_admitted, download_free, "GET /files"};
 	const struct slice *path = &http->head->path;
 	struct download *download;
 	char id[24];

@@ -31,6 +31,7 @@
 #include "base/config.h"
 #include "base/mem.h"
 #include "base/message.h"
+#include "base/stats.h"
 #include "chat/fault.h"
 #include "chat/session.h"
 #include "chat/ticket.h"
@@ -359,7 +360,10 @@ events_begin(struct http *http)
 	if (http->is_head)
 		refuse_method(http);
 	else if (!server_is_accepting())
+	{
+		stats_add(STAT_REFUSED_DRAINING, 1);
 		http_refuse(http, 503, "draining", "this gateway ends; connect again");
+	}
 	else if (!read_since(http->head, &since))
 		http_refuse(http, 400, "bad_cursor", "Last-Event-ID or since is a cursor: 0 or more");
 	else if (bearer == NULL && !has_ticket)

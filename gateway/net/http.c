@@ -202,6 +202,15 @@ http_field(struct http *http, const char *name, const char *format, ...)
 	buf_format(&http->fields, "%s: %s\r\n", name, value);
 }
 
+bool
+http_trace(const struct http *http, struct trace *trace)
+{
+	struct slice value;
+
+	*trace = (struct trace){0};
+	return head_field(http->head, "traceparent", &value) == 1 && trace_read(value.text, value.length, trace);
+}
+
 char *
 http_bearer(const struct http *http)
 {

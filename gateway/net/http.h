@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "codec/head.h"
 #include "codec/rpc.h"
+#include "codec/trace.h"
 #include "io/loop.h"
 #include "io/timer.h"
 
@@ -104,6 +105,9 @@ extern void http_end_stream(struct http *http); /* the same, for the last time: 
 extern void http_error(struct http *http, const struct rpc_error *error);
 extern void http_refuse(struct http *http, int status, const char *reason, const char *message);
 extern void http_cut(struct http *http); /* end the connection at once: the handler is not told any more */
+
+/* Which trace the request says it belongs to; false, and empty: none. */
+extern bool http_trace(const struct http *http, struct trace *trace);
 
 /* The Bearer token of the request, owned by the caller; NULL: none. */
 extern char *http_bearer(const struct http *http);

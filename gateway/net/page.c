@@ -20,10 +20,10 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "chat/catalog.h"
+#include "chat/hub.h"
 #include "chat/openrpc.h"
 #include "codec/field.h"
 #include "net/server.h"
-#include "pg/listener.h"
 #include "pg/pool.h"
 
 #define FILE_LIMIT (8 << 20) /* bytes of a static file */
@@ -204,7 +204,7 @@ page_openrpc(struct http *http)
 void
 page_readiness(struct http *http)
 {
-	if (pool_is_ready() && listener_is_ready() && catalog_is_ready() && server_is_accepting())
+	if (pool_is_ready() && hub_is_hearing() && catalog_is_ready() && server_is_accepting())
 		answer_text(http, 200, "ready");
 	else
 		answer_text(http, 503, "not ready");

@@ -3,15 +3,17 @@
  * route.c
  *	  Who takes which request: the table of paths, and what is refused before anybody takes it.
  *
- * Called from: net/http. Calls: net/cors, net/page, net/rpc, net/events, net/upload, net/download.
+ * Called from: net/http. Calls: net/cors, net/page, net/rpc, net/events, net/upload, net/download, net/metrics.
  */
 #include "net/route.h"
 
 #include <string.h>
 
+#include "base/stats.h"
 #include "net/cors.h"
 #include "net/download.h"
 #include "net/events.h"
+#include "net/metrics.h"
 #include "net/page.h"
 #include "net/rpc.h"
 #include "net/upload.h"
@@ -33,6 +35,7 @@ struct place
 static const struct place places[] = {
 	{"/healthz", GET, page_health},
 	{"/readyz", GET, page_readiness},
+	{"/metrics", GET, metrics_begin},
 	{"/openrpc.json", GET, page_openrpc},
 	{"/ws", GET, page_socket},
 	{"/rpc", POST, rpc_begin},
@@ -96,7 +99,10 @@ route(struct http *http)
 		http_refuse(http, http->refusal, "too_many_sockets", "there are too many connections");
 	}
 	else if (!cors_allows(head))
+	{
+		stats_add(STAT_REFUSED_ORIGIN, 1);
 		http_refuse(http, 403, "origin_not_allowed", "pages of that origin may not use this gateway");
+	}
 	else if (cors_preflight(http))
 		return;
 	else if (place == NULL)
@@ -120,7 +126,10 @@ route_refuses_upgrade(struct http *http)
 	if (http->refusal != 0)
 		http_refuse(http, http->refusal, "too_many_sockets", "there are too many connections");
 	else if (!cors_allows(http->head))
+	{
+		stats_add(STAT_REFUSED_ORIGIN, 1);
 		http_refuse(http, 403, "origin_not_allowed", "pages of that origin may not use this gateway");
+	}
 	else
 		http_refuse(http, 404, "not_found", "WebSockets are at /ws");
 	return true;

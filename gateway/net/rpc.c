@@ -29,6 +29,7 @@ struct rpc
 	struct http *http;       /* whose request it is */
 	struct session *session; /* once the body was read; NULL before */
 	char *bearer;            /* owned; NULL: none came */
+	struct trace trace;      /* which the calls belong to */
 	struct buf text;         /* the body */
 	struct message *answer;  /* a reference; NULL: nothing was said yet */
 	bool nonsense;           /* the body was no JSON-RPC */
@@ -113,6 +114,7 @@ visit(struct http *http)
 	struct rpc *rpc = http->owner;
 
 	rpc->session = session_visit(&ops, rpc, http->address, rpc->bearer);
+	session_set_trace(rpc->session, &rpc->trace);
 	rpc->nonsense = !session_receive(rpc->session, buf_text(&rpc->text), rpc->text.length);
 	session_finish(rpc->session, SESSION_SERVED);
 }
@@ -163,6 +165,7 @@ rpc_begin(struct http *http)
 	rpc = mem_alloc(sizeof *rpc);
 	rpc->http = http;
 	rpc->bearer = http_bearer(http);
+	http_trace(http, &rpc->trace);
 	http_take(http, &handler, rpc);
 	if (http->length == 0)
 		visit(http);

@@ -79,6 +79,7 @@ server_release(const char *direct)
 	uintptr_t count = (uintptr_t) hash_get(addresses, direct);
 
 	socket_count--;
+	stats_move(GAUGE_SOCKETS, -1);
 	if (count > 1)
 		hash_put(addresses, direct, (void *) (count - 1));
 	else if (count == 1)
@@ -173,7 +174,7 @@ server_adopt(int fd, const char *direct)
 		lws_set_opaque_user_data(wsi, adopting);
 	else
 	{
-		stats_add(STAT_SOCKETS_REFUSED, 1); /* the library has closed it */
+		stats_add(STAT_REFUSED_BROKEN, 1); /* the library has closed it */
 		if (adopting != NULL)
 		{
 			adopted_count--;
@@ -185,9 +186,9 @@ server_adopt(int fd, const char *direct)
 }
 
 static void
-refuse(int fd)
+refuse(int fd, enum counter reason)
 {
-	stats_add(STAT_SOCKETS_REFUSED, 1);
+	stats_add(reason, 1);
 	close(fd);
 }
 
@@ -230,13 +231,17 @@ take(int fd, const struct sockaddr_storage *address)
 
 	if (socket_count >= socket_limit + REFUSALS)
 	{
-		refuse(fd);
+		refuse(fd, STAT_REFUSED_LIMIT);
 		return;
 	}
 	address_text(address, direct, sizeof direct);
 	socket_count++;
+	stats_move(GAUGE_SOCKETS, 1);
 	refusal = count_socket(direct);
-	stats_add(refusal ? STAT_SOCKETS_REFUSED : STAT_SOCKETS_ACCEPTED, 1);
+	stats_add(refusal == 0     ? STAT_SOCKETS_ACCEPTED
+			  : refusal == 429 ? STAT_REFUSED_ADDRESS
+							   : STAT_REFUSED_LIMIT,
+			  1);
 	set_options(fd);
 	http_open(fd, refusal, direct);
 }
@@ -272,7 +277,7 @@ refuse_with_spare(void)
 		close(spare_fd);
 	fd = accept4(listener_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
-		refuse(fd);
+		refuse(fd, STAT_REFUSED_DESCRIPTORS);
 	spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (spare_fd < 0)
 		pause_accepting();

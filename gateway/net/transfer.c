@@ -19,6 +19,7 @@
 
 #include "base/config.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include "chat/alive.h"
 #include "chat/fault.h"
 #include "chat/rate.h"
@@ -39,6 +40,7 @@ transfer_run(struct transfer *transfer, const char *method, const struct errand_
 void
 transfer_refuse(struct transfer *transfer, const struct rpc_error *error)
 {
+	transfer->failure = error->code;
 	if (transfer->answered)
 	{
 		http_cut(transfer->http);
@@ -150,7 +152,23 @@ transfer_gone(struct http *http)
 	if (transfer->session != NULL)
 		session_gone(transfer->session);
 	transfer_count--;
+	stats_move(GAUGE_TRANSFERS, -1);
+	span_end(&transfer->span, OTLP_SERVER, "http", transfer->kind->name, transfer->failure);
 	transfer->kind->free(transfer);
+}
+
+/* What is called for it is beneath the request's own span. */
+static void
+begin_span(struct transfer *transfer)
+{
+	struct trace trace;
+
+	http_trace(transfer->http, &trace);
+	span_begin(&transfer->span, &trace);
+	trace.sampled = transfer->span.id[0] != '\0';
+	if (trace.sampled)
+		memcpy(trace.parent, transfer->span.id, sizeof trace.parent);
+	session_set_trace(transfer->session, &trace);
 }
 
 void
@@ -167,6 +185,8 @@ transfer_visit(struct transfer *transfer, bool tickets)
 		transfer_refuse(transfer, &error);
 	else
 		transfer->session = session_visit(&visitor_ops, transfer, http->address, bearer);
+	if (transfer->session != NULL)
+		begin_span(transfer);
 	if (bearer == NULL && has_ticket)
 		ticket_admit(transfer->session, buf_text(&ticket), TICKET_FILE, strtoll(transfer->id, NULL, 10));
 	buf_free(&ticket);
@@ -187,6 +207,7 @@ transfer_create(struct http *http, size_t size, const struct transfer_kind *kind
 	transfer->kind = kind;
 	transfer->http = http;
 	transfer_count++;
+	stats_move(GAUGE_TRANSFERS, 1);
 	http_take(http, &kind->http, transfer);
 	return transfer;
 }

@@ -5,6 +5,7 @@
 
 #include "chat/errand.h"
 #include "chat/session.h"
+#include "chat/span.h"
 #include "net/http.h"
 
 struct transfer;
@@ -14,6 +15,7 @@ struct transfer_kind
 	struct http_handler http;                    /* its `gone` is transfer_gone */
 	void (*admitted)(struct transfer *transfer); /* it is known whose request it is: begin */
 	void (*free)(struct transfer *transfer);     /* over: free it and what is its own */
+	const char *name;                            /* of its span */
 };
 
 /* A file on its way; begins a struct upload or a struct download. */
@@ -24,6 +26,8 @@ struct transfer
 	struct session *session;          /* the visitor */
 	struct errand *errand;            /* under way, or NULL */
 	bool answered;                    /* the answer has begun: nothing else can be said */
+	struct span span;                 /* of the request, when it is in a sampled trace */
+	int failure;                      /* what it was refused with; 0: it was not */
 	uint64_t looked;                  /* loop_now() when the login was last known good */
 	char id[24];                      /* of the file or the upload, decimal; empty: an upload not begun */
 	int64_t at;                       /* the next byte to be written to the database, or read from it */

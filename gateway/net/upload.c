@@ -302,7 +302,7 @@ void
 upload_begin(struct http *http)
 {
 	static const struct transfer_kind kind = {
-		{on_received, on_whole, NULL, on_gone}, on_admitted, upload_free};
+		{on_received, on_whole, NULL, on_gone}, on_admitted, upload_free, "POST /files"};
 	struct transfer *transfer = transfer_create(http, sizeof(struct upload), &kind);
 	struct upload *upload = upload_of(transfer);
 

@@ -42,6 +42,7 @@
 #include "base/mem.h"
 #include "base/message.h"
 #include "base/network.h"
+#include "base/stats.h"
 #include "chat/session.h"
 #include "io/loop.h"
 #include "io/timer.h"
@@ -101,6 +102,7 @@ pop(struct ws *ws)
 	size_t size = message_length(queued->message) + QUEUE_OVERHEAD;
 
 	ws->queue_size -= size;
+	stats_move(GAUGE_OUTBOUND, -(int64_t) size);
 	ws->event_size -= queued->event ? size : 0;
 	ws->sent = 0;
 	message_release(queued->message);
@@ -328,6 +330,7 @@ enqueue(struct ws *ws, struct message *message, bool event)
 	queued->event = event;
 	list_append(&ws->queue, &queued->node);
 	ws->queue_size += size;
+	stats_move(GAUGE_OUTBOUND, (int64_t) size);
 	ws->event_size += event ? size : 0;
 	if (!ws->gathers)
 		tell_session(ws);

@@ -40,10 +40,11 @@ struct pg_call
 	const int *formats;                   /* 0 text, 1 binary */
 	int64_t chat;                         /* the chat it names; 0: none */
 	enum pg_lane lane;                    /* where it runs */
-	bool alone;                           /* not in a group, though the lane is grouped */
-	size_t weight;                        /* bytes that its rows may come to, more or less */
-	bool binary;                          /* its rows are wanted in binary */
-	bool repeatable;                      /* may be sent again when the connection broke before the answer */
+	const char *application; /* its transaction's application_name; NULL: the connection's own; only alone */
+	bool alone;              /* not in a group, though the lane is grouped */
+	size_t weight;           /* bytes that its rows may come to, more or less */
+	bool binary;             /* its rows are wanted in binary */
+	bool repeatable;         /* may be sent again when the connection broke before the answer */
 
 	/* Once, never from within pool_submit. `result` is NULL but for PG_DONE and PG_FAILED, and ends with the call. */
 	void (*done)(struct pg_call *call, enum pg_verdict verdict, const struct pg_result *result);
@@ -52,6 +53,8 @@ struct pg_call
 	struct list node;         /* in a queue, or in the group on its way */
 	struct pg_result *result; /* rows, until the group's end */
 	uint64_t queued;          /* loop_now() of pool_submit */
+	uint64_t submitted;       /* the same as loop_clock() */
+	uint64_t sent;            /* loop_clock() when it left its queue for the last time; 0: it has not */
 	bool retried;             /* had its second chance */
 	int aborted;              /* times that it met another one: 40001, 40P01 */
 	struct timer again;       /* set while it waits to be sent again */

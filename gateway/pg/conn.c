@@ -3,7 +3,8 @@
  * conn.c
  *	  A connection that runs groups of calls: sent in one go, one Sync behind them, one transaction.
  *
- * 1. conn_send writes, for each call, PREPARE when this connection has not seen the statement, then the execution;
+ * 1. conn_send writes, for each call, PREPARE when this connection has not seen the statement, the name that the
+ *	  server's log is to show for it, if it has one, then the execution;
  *	  behind a transaction pooler (`begin`) nothing is prepared, and the group begins with its settings;
  *	  at last a Sync. Everything written is noted in `items`, in order, because libpq answers in that order.
  * 2. Results come back one by one. They are kept: until the Sync has come back nothing is committed.
@@ -29,7 +30,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/stats.h"
 #include "io/loop.h"
 #include "io/timer.h"
 #include "pg/link.h"
@@ -42,6 +42,7 @@ enum item_kind
 	ITEM_FORGET, /* DEALLOCATE ALL */
 	ITEM_BEGIN,  /* conn->begin */
 	ITEM_PREPARE,
+	ITEM_NAME, /* application_name, for this transaction */
 	ITEM_CALL,
 	ITEM_SYNC
 };
@@ -167,6 +168,13 @@ send_call(struct conn *conn, struct pg_call *call)
 		if (PQsendPrepare(pg, statement->name, statement->sql, 0, NULL) != 1)
 			return false;
 	}
+	if (call->application != NULL)
+	{
+		add_item(conn, ITEM_NAME, call);
+		if (PQsendQueryParams(pg, "SELECT pg_catalog.set_config('application_name', $1, true)", 1, NULL,
+							  &call->application, NULL, NULL, 0) != 1)
+			return false;
+	}
 	add_item(conn, ITEM_CALL, call);
 	return PQsendQueryPrepared(pg, statement->name, statement->params, call->values, call->lengths,
 							   call->formats, call->binary) == 1 &&
@@ -187,7 +195,6 @@ conn_send(struct conn *conn, struct list *calls)
 		good = good && send_call(conn, list_entry(node, struct pg_call, node));
 	}
 	add_item(conn, ITEM_SYNC, NULL);
-	stats_add(STAT_GROUPS, 1);
 	watch(conn);
 	if (good && PQpipelineSync(link_pg(conn->link)) == 1)
 		link_flush(conn->link);

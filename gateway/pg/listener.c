@@ -175,7 +175,6 @@ on_readable(void *arg)
 	take_results(link_pg(link_to_server));
 	while (link_is_ready(link_to_server) && (notify = PQnotifies(link_pg(link_to_server))) != NULL)
 	{
-		stats_add(STAT_EVENTS_IN, 1);
 		owner->notified(notify->relname, notify->extra);
 		PQfreemem(notify);
 	}
@@ -185,6 +184,7 @@ static void
 on_ready(void *arg)
 {
 	(void) arg;
+	stats_move(GAUGE_LISTENING, 1);
 	loop_defer(&flush_task);
 }
 
@@ -195,6 +195,8 @@ on_lost(void *arg)
 	struct channel *channel;
 
 	(void) arg;
+	stats_move(GAUGE_LISTENING, -1);
+	stats_add(STAT_LISTEN_LOST, 1);
 	busy = false;
 	while ((channel = hash_next(channels, &cursor, NULL)) != NULL)
 	{
@@ -269,10 +271,4 @@ listener_hears(const char *name)
 	const struct channel *channel = hash_get(channels, name);
 
 	return link_to_server == NULL || (channel != NULL && channel->state == CHANNEL_HEARD);
-}
-
-bool
-listener_is_ready(void)
-{
-	return link_to_server == NULL || link_is_ready(link_to_server);
 }

@@ -18,8 +18,7 @@ extern void listener_close(void);
 
 /* Want a channel, once more. True: it is heard already, `listening` will not be called for this one. */
 extern bool listener_add(const char *channel);
-extern void listener_drop(const char *channel); /* undoes one listener_add */
-extern bool listener_hears(const char *channel);
-extern bool listener_is_ready(void);
+extern void listener_drop(const char *channel);  /* undoes one listener_add */
+extern bool listener_hears(const char *channel); /* its LISTEN has come back */
 
 #endif

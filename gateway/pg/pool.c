@@ -74,6 +74,7 @@ struct member
 	struct queue *queue; /* what it serves; one of its lane's */
 	enum pg_lane lane;   /* which */
 	bool ready;          /* counted in queue->ready */
+	int state;           /* of its connection in the statistics: enum lane_value */
 	char name[24];       /* for the log */
 };
 
@@ -100,6 +101,7 @@ static struct lane lanes[LANE_COUNT]; /* open from pool_open to pool_close */
 static struct hash *held_chats;       /* struct held_chat by id; owned */
 static struct list put_off_calls;     /* struct pg_call by node: they go again when their timer says so */
 static struct task dispatch_task;     /* dispatch() at the end of the turn */
+static int lane_series[LANE_COUNT];   /* of each in the statistics */
 static const char *const lane_names[] = {"grouped", "single", "anonymous", "own", "replay", "files", "side"};
 
 static bool
@@ -204,6 +206,7 @@ enqueue(struct queue *queue, struct list *after, struct pg_call *call)
 {
 	list_insert_after(after, &call->node);
 	queue->length++;
+	stats_series_move(SERIES_LANES, lane_series[call->lane], LANE_WAITING, 1);
 	put_off_dispatch();
 }
 
@@ -212,6 +215,7 @@ dequeue(struct queue *queue, struct pg_call *call)
 {
 	list_remove(&call->node);
 	queue->length--;
+	stats_series_move(SERIES_LANES, lane_series[call->lane], LANE_WAITING, -1);
 	return call;
 }
 
@@ -232,8 +236,9 @@ pool_submit(struct pg_call *call)
 		call->lane = LANE_SIDE;
 		held->pending++;
 	}
-	stats_add(STAT_CALLS, 1);
+	stats_series_move(SERIES_LANES, lane_series[call->lane], LANE_CALLS, 1);
 	call->queued = loop_now();
+	call->submitted = loop_clock();
 	queue = queue_of(call);
 	enqueue(queue, queue->calls.prev, call);
 }
@@ -340,11 +345,21 @@ on_failed_group(struct member *member, struct list *calls, struct pg_call *culpr
 	finish(culprit, PG_FAILED, failure);
 }
 
+/* For the statistics only; conn.c knows it better. */
+static void
+set_state(struct member *member, enum lane_value state)
+{
+	stats_series_move(SERIES_LANES, lane_series[member->lane], member->state, -1);
+	stats_series_move(SERIES_LANES, lane_series[member->lane], (int) state, 1);
+	member->state = (int) state;
+}
+
 static void
 on_finished(void *arg, struct list *calls, struct pg_call *culprit, struct pg_result *failure)
 {
 	struct list *node;
 
+	set_state(arg, LANE_IDLE);
 	if (failure != NULL)
 		on_failed_group(arg, calls, culprit, failure);
 	else
@@ -364,6 +379,7 @@ on_ready(void *arg)
 {
 	struct member *member = arg;
 
+	set_state(member, LANE_IDLE);
 	member->ready = true;
 	member->queue->ready++;
 	member->queue->down = false;
@@ -390,6 +406,7 @@ on_lost(void *arg, struct list *calls)
 	if (member->ready && --member->queue->ready == 0)
 		timer_set(&member->queue->outage, (uint64_t) config.unavailable_after, on_outage);
 	member->ready = false;
+	set_state(member, LANE_CONNECTING);
 	list_init(&repeat);
 	while ((node = list_shift(calls)) != NULL)
 	{
@@ -423,12 +440,13 @@ is_late(const struct pg_call *call)
 	return loop_now() - call->queued > (uint64_t) lanes[call->lane].timeout;
 }
 
-/* What this connection sends next; the group is empty when nothing waits. */
-static void
+/* What this connection sends next: so many calls, 0 when nothing waits. */
+static int
 next_group(struct member *member, struct list *group)
 {
 	struct pg_call *call;
 	size_t weight = 0;
+	uint64_t now = loop_clock();
 	int count = 0;
 
 	list_init(group);
@@ -442,13 +460,16 @@ next_group(struct member *member, struct list *group)
 			continue;
 		}
 		if (count == config.group_limit || (count > 0 && (alone || weight + call->weight > GROUP_WEIGHT)))
-			return;
+			break;
 		add_by_chat(group, dequeue(member->queue, call));
+		call->sent = now;
+		stats_series_time(SERIES_LANES, lane_series[call->lane], now - call->submitted);
 		count++;
 		weight += call->weight;
 		if (alone)
-			return;
+			break;
 	}
+	return count;
 }
 
 /* What must not wait any longer in a queue. */
@@ -466,13 +487,18 @@ dispatch_lane(struct lane *lane)
 {
 	for (int i = 0; i < lane->size; i++)
 	{
+		struct member *member = &lane->members[i];
 		struct list group;
+		int count;
 
-		if (!conn_is_idle(lane->members[i].conn))
+		if (!conn_is_idle(member->conn))
 			continue;
-		next_group(&lane->members[i], &group);
-		if (!list_empty(&group))
-			conn_send(lane->members[i].conn, &group);
+		count = next_group(member, &group);
+		if (count == 0)
+			continue;
+		stats_observe(HISTOGRAM_GROUPS, (uint64_t) count, 1);
+		set_state(member, LANE_BUSY);
+		conn_send(member->conn, &group);
 	}
 	for (int i = 0; i < lane->queue_count; i++)
 		fail_excess(&lane->queues[i]);
@@ -537,6 +563,7 @@ open_lane(enum pg_lane kind, int size)
 	struct lane *lane = &lanes[kind];
 
 	lane->size = size;
+	lane_series[kind] = stats_series(SERIES_LANES, lane_names[kind], strlen(lane_names[kind]));
 	lane->timeout = timeout_of(kind);
 	lane->queue_count = is_keyed(kind) ? size : 1;
 	lane->members = mem_alloc((size_t) size * sizeof *lane->members);
@@ -553,6 +580,8 @@ open_lane(enum pg_lane kind, int size)
 
 		snprintf(member->name, sizeof member->name, "%s %d", lane_names[kind], i + 1);
 		member->lane = kind;
+		member->state = LANE_CONNECTING;
+		stats_series_move(SERIES_LANES, lane_series[kind], LANE_CONNECTING, 1);
 		member->queue = &lane->queues[is_keyed(kind) ? i : 0];
 		member->conn = conn_open(member->name, config.database, lane->setup,
 								 lane->begin[0] ? lane->begin : NULL, lane->timeout, &owner, member);

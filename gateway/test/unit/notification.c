@@ -7,7 +7,7 @@
 static struct notification
 read_good(const char *payload)
 {
-	struct notification notification = {{NULL, 0}, 0, {NULL, 0}, {NULL, 0}, 0, 0, 0, false, false};
+	struct notification notification = {0};
 
 	ok(notification_read(payload, strlen(payload), &notification), payload);
 	return notification;

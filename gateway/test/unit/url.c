@@ -28,5 +28,9 @@ main(void)
 	ok(!url_is_secure("http://127.0.0.1.example", true), "a name that begins like this machine's");
 	ok(!url_is_secure("http://localhost.example/", true), "the same");
 	ok(!url_is_secure("http://127.0.0.1:80@id.example/", true), "this machine as user of another");
+	ok(url_is_http("http://id.example:4318") && url_is_http("https://id.example"),
+	   "plain, where that may be");
+	ok(!url_is_http("ftp://id.example") && !url_is_http("http://a@id.example") && !url_is_http("http://"),
+	   "not anything");
 	return done();
 }
