@@ -55,7 +55,9 @@
 #define QUEUE_OVERHEAD 64    /* bytes a queued message counts beyond its text */
 #define PIECE          16384 /* bytes of one write */
 #define FRAME_HEADER   4     /* bytes at most, of a frame no longer than PIECE */
-#define HEADER_MAX     20000 /* bytes of one header, put together: more than all may have */
+#define LOOK_STEP                                                                                            \
+	250 /* milliseconds: looks for silence fall on multiples of it, to wake the loop less often */
+#define HEADER_MAX 20000 /* bytes of one header, put together: more than all may have */
 
 _Static_assert(LWS_PRE <= MESSAGE_HEADROOM, "a message has room for the frame header");
 
@@ -521,6 +523,16 @@ ping(struct ws *ws)
 		cut(ws);
 }
 
+static void look_for_silence(struct timer *timer);
+
+static void
+look_later(struct ws *ws, uint64_t milliseconds)
+{
+	uint64_t due = loop_now() + milliseconds + LOOK_STEP - 1;
+
+	timer_set(&ws->silence, due - due % LOOK_STEP - loop_now(), look_for_silence);
+}
+
 /* Whoever does not take what waits for him is slow's. */
 static void
 look_for_silence(struct timer *timer)
@@ -534,7 +546,7 @@ look_for_silence(struct timer *timer)
 		return;
 	if (silent < most / 4 * 3)
 	{
-		timer_set(&ws->silence, most - silent, look_for_silence);
+		look_later(ws, most - silent);
 		return;
 	}
 	if (ws->pinged && !waits)
@@ -544,7 +556,7 @@ look_for_silence(struct timer *timer)
 	}
 	if (!waits)
 		ping(ws);
-	timer_set(&ws->silence, most, look_for_silence);
+	look_later(ws, most);
 }
 
 int
@@ -560,7 +572,7 @@ ws_established(struct lws *wsi, struct peer *peer)
 	ws->wsi = wsi;
 	list_init(&ws->queue);
 	ws->heard = loop_now();
-	timer_set(&ws->silence, most / 4 * 3 + loop_random(most / 4), look_for_silence);
+	look_later(ws, most / 4 * 3 + loop_random(most / 4));
 	address_text(wsi, direct, sizeof direct);
 	network_client(config.trusted_proxies, direct, peer->forwarded ? peer->forwarded : "", address,
 				   sizeof address);

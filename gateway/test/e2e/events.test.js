@@ -271,7 +271,7 @@ describe('tickets for events', () => {
 describe('limits of streams', () => {
 	let world;
 	before(async () => {
-		world = await World.start({ knobs: { workers: 1, outbound_limit: '64kB', slow_timeout: '2s', max_sockets: 12, cursor_interval: '1s' } });
+		world = await World.start({ knobs: { workers: 1, outbound_limit: '64kB', slow_timeout: '10s', max_sockets: 12, cursor_interval: '1s' } });
 	});
 	after(() => world.stop());
 
@@ -320,7 +320,7 @@ describe('limits of streams', () => {
 		stream.pause();
 		for (let i = 0; i < 15; i++)
 			await flood(small, 100);
-		await sleep(3000); // slow_timeout, of which nothing can be seen from here
+		await sleep(11000); // slow_timeout, of which nothing can be seen from here
 		stream.resume();
 		await within(stream.ended, 'end', 3000);
 		assert.equal(stream.count('close'), 0);
