@@ -335,8 +335,8 @@ run_watch_presence(struct call *call, struct session *session)
 												  config.watch_limit)));
 	else
 	{
+		watch_set(session, ids, count); /* tells nothing before the end of the turn */
 		succeed(call, "null", 4);
-		watch_set(session, ids, count);
 	}
 }
 
