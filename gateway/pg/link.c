@@ -8,7 +8,8 @@
  *	     +------- link_lost: failed, too slow, broken --------+------------------------+
  *
  * The pause before an attempt doubles from 0.2 s to 10 s and is drawn at random below that (full jitter), so that a
- * restarted server is not met by all connections of all workers at once.
+ * restarted server is not met by all connections of all workers at once. When one comes through, those of this worker that
+ * wait for the same server begin with short pauses again: it is back.
  *
  * libpq tries the hosts of the string one after the other, but without blocking it waits for each as long as it takes.
  * So an attempt that took too long is followed by one that begins with the next host.
@@ -30,6 +31,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
@@ -59,6 +61,7 @@ struct watch
 
 struct link
 {
+	struct list node;               /* in links */
 	const char *name;               /* for the log; the owner's */
 	const char *dsn;                /* connection string; the owner's */
 	const char *setup;              /* SQL after connect; the owner's */
@@ -72,6 +75,8 @@ struct link
 	unsigned failures;              /* attempts in a row that failed; bounds the pause */
 	unsigned turn;                  /* which of several hosts is tried first */
 };
+
+static struct list links = {&links, &links}; /* struct link: all of this process */
 
 static void attempt(struct timer *timer);
 
@@ -199,6 +204,23 @@ connect_step(struct link *link)
 }
 
 static void
+wake_others(const struct link *link)
+{
+	struct list *node;
+	struct list *after;
+
+	list_each(node, after, &links)
+	{
+		struct link *other = list_entry(node, struct link, node);
+
+		if (other->state != LINK_WAITING || other->failures == 0 || strcmp(other->dsn, link->dsn) != 0)
+			continue;
+		other->failures = 0;
+		timer_set(&other->timer, BACKOFF_LEAST + loop_random(BACKOFF_FIRST), attempt);
+	}
+}
+
+static void
 set_up_step(struct link *link)
 {
 	while (!PQisBusy(link->pg))
@@ -214,6 +236,7 @@ set_up_step(struct link *link)
 			timer_clear(&link->timer);
 			log_write(LEVEL_INFO, "conn_ready", "connection=%s backend=%d", link->name,
 					  PQbackendPID(link->pg));
+			wake_others(link);
 			link->owner->ready(link->arg);
 			return;
 		}
@@ -377,6 +400,7 @@ link_open(const char *name, const char *dsn, const char *setup, const struct lin
 	link->setup = setup;
 	link->owner = owner;
 	link->arg = arg;
+	list_append(&links, &link->node);
 	timer_set(&link->timer, 0, attempt);
 	return link;
 }
@@ -390,6 +414,7 @@ reap(struct task *task)
 void
 link_close(struct link *link)
 {
+	list_remove(&link->node);
 	timer_clear(&link->timer);
 	unwatch(link);
 	PQfinish(link->pg);
