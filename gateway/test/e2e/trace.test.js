@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile, chmod } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -263,43 +263,6 @@ describe('a collector that is away', () => {
 		await until(() => /event=spans_not_exported/.test(world.gateway.log), 'said so');
 		await call(socket, 'ping', {}, newTrace().text);
 		await world.stop();
-	});
-});
-
-describe('SIGHUP', () => {
-	let folder;
-	before(async () => {
-		folder = await mkdtemp('/tmp/chat-e2e-');
-		await chmod(folder, 0o755);
-	});
-	after(() => rm(folder, { recursive: true }));
-
-	test('reads log_level again, and nothing else; a bad file changes nothing', async () => {
-		const file = join(folder, 'gateway.conf');
-		await writeFile(file, 'log_level = info\n', { mode: 0o644 });
-		const world = await World.start({ knobs: { config: file, workers: 2 } });
-		const socket = await world.connect();
-		const told = async () => {
-			const before = world.gateway.log.length;
-			await socket.call('ping');
-			await refused(socket.call('get_profile'));
-			return /event=call /.test(world.gateway.log.slice(before));
-		};
-		assert.equal(await told(), false);
-		await writeFile(file, 'log_level = debug\nworkers = 1\n');
-		world.gateway.process.kill('SIGHUP');
-		await until(told, 'debug');
-		assert.equal((await world.gateway.workers()).length, 2);
-		await writeFile(file, 'log_level = loud\n');
-		world.gateway.process.kill('SIGHUP');
-		await until(() => (world.gateway.log.match(/event=settings_not_read/g) ?? []).length === 3, 'parent and workers complain');
-		assert.match(world.gateway.log, /settings_not_read message=".*line 1: log_level/);
-		await until(told, 'still debug');
-		await writeFile(file, 'log_level = warn\n');
-		world.gateway.process.kill('SIGHUP');
-		await until(async () => !await told(), 'warn');
-		await world.stop();
-		assert.doesNotMatch(world.gateway.log.slice(world.gateway.log.lastIndexOf('settings_not_read')), /event=stopped/, 'also in the parent');
 	});
 });
 
