@@ -18,6 +18,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { get } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -274,8 +275,14 @@ export class Gateway
 		await until(async () => {
 			if (this.status)
 				throw new Error(`gateway ended: ${JSON.stringify(this.status)}\n${this.log}`);
-			const answers = async path => (await fetch(`http://127.0.0.1:${port}${path}`)).status;
-			return await answers('/healthz').catch(() => 0) === 200 && await answers('/readyz').catch(() => 0) !== 503;
+			// Each answer on a connection of its own: any worker may take it, and all are to be ready.
+			const answers = path => new Promise(resolve => {
+				get({ host: '127.0.0.1', port, path, agent: false }, answer => resolve(answer.resume().statusCode)).on('error', () => resolve(0));
+			});
+			for (let i = 0; i < 12; i++)
+				if (await answers('/readyz') === 503)
+					return false;
+			return await answers('/healthz') === 200;
 		}, 'gateway ready').catch(error => {
 			this.process.kill('SIGKILL');
 			throw Object.assign(error, { message: `${error.message}\n${this.log}` });
