@@ -166,6 +166,14 @@ SELECT member_count FROM chat.add_members(:ada, :club, ARRAY[:dan]);
 SELECT told FROM test.pull(:dan, :start) WHERE chat = 'club';
 SELECT name, value FROM chat.set_setting('history_for_new_members', 'all');
 
+-- Who is left alone in a chat still hears how far the others had read.
+SELECT chat.next_id() AS before_pair \gset
+SELECT id AS pair FROM chat.create_group(:ada, 'Pair', ARRAY[:bea]) \gset
+SELECT id AS read_one FROM chat.send_message(:ada, :pair, 'read, and gone') \gset
+SELECT unread FROM chat.mark_read(:bea, :pair, :read_one);
+SELECT count(*) FROM chat.leave_chat(:bea, :pair);
+SELECT record ->> 'type' AS type, record ->> 'user_id' = :'bea' AS bea FROM test.state(:ada, :before_pair) WHERE record ->> 'chat_id' = :'pair';
+
 -- The end of a chat is all that is told of it, also when maintenance has taken the rest away; to who has left, that he has.
 SELECT chat.next_id() AS late \gset
 SELECT number FROM chat.send_message(:ada, :club, 'last words');

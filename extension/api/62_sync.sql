@@ -118,7 +118,7 @@ DECLARE
 	page bigint[];
 BEGIN
 	SELECT array_agg(h.chat_id) FILTER (WHERE h.high > read_missed.since), array_agg(h.chat_id) FILTER (WHERE h.version > read_missed.since),
-		array_agg(h.chat_id) FILTER (WHERE NOT h.has_left AND NOT h.deleted AND h.member_count <> 1 AND h.member_count <= m.receipts_max)
+		array_agg(h.chat_id) FILTER (WHERE NOT h.has_left AND NOT h.deleted AND h.member_count <= m.receipts_max)
 	  INTO changed, own, small
 	  FROM (SELECT chat.setting_integer('receipts_max_members') AS receipts_max) m CROSS JOIN chat.v_heard_chats h
 	 WHERE h.user_id = read_missed.actor_id;
