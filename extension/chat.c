@@ -173,7 +173,8 @@ statement_run(Statement *statement, Datum *values, const char *nulls, bool read_
 
 	if (statement->plan == NULL)
 	{
-		SPIPlanPtr plan = SPI_prepare(statement->sql, statement->nargs, statement->args);
+		SPIPlanPtr plan =
+			SPI_prepare_cursor(statement->sql, statement->nargs, statement->args, CURSOR_OPT_GENERIC_PLAN);
 
 		if (plan == NULL || SPI_keepplan(plan) != 0)
 			elog(ERROR, "could not prepare \"%s\"", statement->sql);

@@ -53,7 +53,9 @@ extern void chat_become_owner(Oid *user, int *context);
 
 /*
  * A statement of ours with its plan kept for the life of the backend: declared static next to its only caller,
- * prepared at first use, planned again by PostgreSQL whenever an object under it changes.
+ * prepared at first use, planned again by PostgreSQL whenever an object under it changes. Always the generic plan, as all of
+ * them go by keys: PostgreSQL would else compare costs, and where a few chats are far larger than most, an average
+ * chat looks dearer than any it is called for, so that it plans at every call.
  */
 typedef struct Statement
 {
