@@ -78,7 +78,7 @@ diffs()
 }
 
 suite_regress() { regress chat; }
-suite_regress-bare() { regress ''; }
+suite_regress-bare() { CHAT_OPTIONS='chat.direct_tables = off' regress ''; }
 
 suite_isolation()
 {

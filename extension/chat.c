@@ -8,7 +8,7 @@
  * events are published by the writers' own transactions.
  *
  * Files: clock.c ids · horizon.c up to which all is visible · order.c the chat's row lock and its next event id · send.c
- * send_message · event.c trigger bodies, JSON · publish.c events to channels · transaction.c what is published, until the commit ·
+ * send_message · table.c rows without the executor · event.c trigger bodies, JSON · publish.c events to channels · transaction.c what is published, until the commit ·
  * ring.c committed notifications · notifier.c the worker that sends them · file.c reading contents · settings.c chat.settings ·
  * errors.c the words of our errors · json.c writing JSON · siphash.c channel names.
  */
@@ -44,6 +44,7 @@ int chat_user_channels = USER_CHANNELS_OWN;
 int chat_lock_timeout = 2000;
 static int user_fanout_limit = 16; /* read by chat.admit_members() */
 int chat_horizon_overlap = 10000;
+bool chat_direct_tables = true;
 
 static const struct config_enum_entry delivery_options[] = {{"deferred", DELIVERY_DEFERRED, false},
 															{"transactional", DELIVERY_TRANSACTIONAL, false},
@@ -136,6 +137,10 @@ _PG_init(void)
 	DefineCustomIntVariable("chat.notify_interval", "Time between two batches of notifications, at least.",
 							"Each batch takes a transaction id.", &chat_notify_interval, 1, 0, 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable(
+		"chat.direct_tables", "Whether sending reads and writes rows without the executor.",
+		"Off is for tests and measurements; tables with triggers take statements anyway.",
+		&chat_direct_tables, true, PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	DefineCustomEnumVariable("chat.debug_pause", "Where a transaction stops for half a second, for tests.",
 							 NULL, &debug_pause, PAUSE_NONE, pause_options, PGC_SUSET,
 							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);

@@ -36,6 +36,7 @@ extern int chat_delivery;        /* Delivery */
 extern int chat_user_channels;   /* UserChannels */
 extern int chat_lock_timeout;    /* ms a writer waits for a chat's row; 0 = as lock_timeout says */
 extern int chat_horizon_overlap; /* ms */
+extern bool chat_direct_tables; /* table.c; off: everything by statements, for comparison (superusers only) */
 
 /* For tests: where transactions stop for half a second (chat.debug_pause; superusers only). */
 typedef enum
@@ -61,7 +62,7 @@ typedef struct Statement
 {
 	const char *sql; /* parameters as $1.. */
 	int nargs;
-	Oid args[13];
+	Oid args[15];
 	SPIPlanPtr plan; /* NULL until first use; kept */
 } Statement;
 

@@ -23,15 +23,45 @@
 #include "storage/proc.h"
 #include "utils/memutils.h"
 
+#include "clock.h"
 #include "errors.h"
 #include "order.h"
+#include "table.h"
+
+/* A place that is being taken. */
+typedef struct Taking
+{
+	int64 chat_id;
+	int32 messages;
+	Place *place; /* filled when found */
+	bool found;
+} Taking;
+
+enum
+{
+	CHAT_ID,
+	CHAT_DELETED_ID,
+	CHAT_KIND,
+	CHAT_POSTING,
+	CHAT_LARGE,
+	CHAT_LAST_EVENT_ID,
+	CHAT_PREV_EVENT_ID,
+	CHAT_MESSAGE_COUNT
+};
+
+static Table chats = {.name = "chats",
+					  .index = "chats_pkey",
+					  .columns = {"id", "deleted_id", "kind", "posting", "large", "last_event_id",
+								  "prev_event_id", "message_count"},
+					  .written =
+						  1u << CHAT_LAST_EVENT_ID | 1u << CHAT_PREV_EVENT_ID | 1u << CHAT_MESSAGE_COUNT};
 
 /*
- * Runs a statement that locks a chat's row, under chat.lock_timeout. LockTimeout is what lock_timeout sets;
- * setting the variable itself for the statement's time spares a GUC change per message.
+ * Runs what locks a chat's row, under chat.lock_timeout. LockTimeout is what lock_timeout sets; setting the variable
+ * itself for the time spares a GUC change per message.
  */
 static void
-run_locking(Statement *statement, Datum *values)
+run_locking(void (*run)(void *arg), void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int session_timeout = LockTimeout;
@@ -41,7 +71,7 @@ run_locking(Statement *statement, Datum *values)
 	{
 		if (ours)
 			LockTimeout = chat_lock_timeout;
-		statement_run(statement, values, NULL, false);
+		run(arg);
 		LockTimeout = session_timeout;
 	}
 	PG_CATCH();
@@ -58,24 +88,37 @@ run_locking(Statement *statement, Datum *values)
 	PG_END_TRY();
 }
 
-static TupleDesc
-result_shape(FunctionCallInfo fcinfo)
+static bool
+text_is(Datum value, const char *word)
 {
-	if (fcinfo->flinfo->fn_extra == NULL)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		TupleDesc shape;
+	text *string = DatumGetTextPP(value);
 
-		if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "next_event returns a row");
-		fcinfo->flinfo->fn_extra = BlessTupleDesc(shape);
-		MemoryContextSwitchTo(caller);
-	}
-	return fcinfo->flinfo->fn_extra;
+	return VARSIZE_ANY_EXHDR(string) == strlen(word) && memcmp(VARDATA_ANY(string), word, strlen(word)) == 0;
 }
 
-void
-order_take_place(int64 chat_id, int32 messages, Place *place)
+/* The statement of take_by_statement, on one version of the row. */
+static bool
+take_on_row(const TableScan *row, Datum *values, void *arg)
+{
+	Taking *taking = arg;
+	int64 last = DatumGetInt64(table_value(row, CHAT_LAST_EVENT_ID));
+
+	if (!table_is_null(row, CHAT_DELETED_ID))
+		return false;
+	*taking->place = (Place){.id = clock_take_id(last),
+							 .prev_id = last,
+							 .number = DatumGetInt32(table_value(row, CHAT_MESSAGE_COUNT)) + taking->messages,
+							 .direct = text_is(table_value(row, CHAT_KIND), "direct"),
+							 .guarded = !text_is(table_value(row, CHAT_POSTING), "all"),
+							 .large = DatumGetBool(table_value(row, CHAT_LARGE))};
+	values[CHAT_LAST_EVENT_ID] = Int64GetDatum(taking->place->id);
+	values[CHAT_PREV_EVENT_ID] = Int64GetDatum(last);
+	values[CHAT_MESSAGE_COUNT] = Int32GetDatum(taking->place->number);
+	return true;
+}
+
+static void
+take_by_statement(Taking *taking)
 {
 	static Statement statement = {"UPDATE chat.chats"
 								  "   SET prev_event_id = last_event_id,"
@@ -90,16 +133,58 @@ order_take_place(int64 chat_id, int32 messages, Place *place)
 	Datum values[6];
 	bool nulls[6];
 
-	run_locking(&statement, (Datum[]){Int64GetDatum(chat_id), Int32GetDatum(messages)});
-	if (SPI_processed == 0)
-		chat_fail("no_such_chat", NULL, NULL);
+	statement_run(&statement, (Datum[]){Int64GetDatum(taking->chat_id), Int32GetDatum(taking->messages)},
+				  NULL, false);
+	taking->found = SPI_processed > 0;
+	if (!taking->found)
+		return;
 	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
-	*place = (Place){.id = DatumGetInt64(values[0]),
-					 .prev_id = DatumGetInt64(values[1]),
-					 .number = DatumGetInt32(values[2]),
-					 .direct = DatumGetBool(values[3]),
-					 .guarded = DatumGetBool(values[4]),
-					 .large = DatumGetBool(values[5])};
+	*taking->place = (Place){.id = DatumGetInt64(values[0]),
+							 .prev_id = DatumGetInt64(values[1]),
+							 .number = DatumGetInt32(values[2]),
+							 .direct = DatumGetBool(values[3]),
+							 .guarded = DatumGetBool(values[4]),
+							 .large = DatumGetBool(values[5])};
+}
+
+static void
+take(void *arg)
+{
+	Taking *taking = arg;
+	TableResult result;
+
+	table_begin_statement();
+	result = table_update(&chats, &taking->chat_id, 1, take_on_row, taking);
+	table_end_statement();
+	taking->found = result == TABLE_DONE;
+	if (result == TABLE_NOT_DIRECT)
+		take_by_statement(taking);
+}
+
+void
+order_take_place(int64 chat_id, int32 messages, Place *place)
+{
+	Taking taking = {chat_id, messages, place, false};
+
+	run_locking(take, &taking);
+	if (!taking.found)
+		chat_fail("no_such_chat", NULL, NULL);
+}
+
+static TupleDesc
+result_shape(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		TupleDesc shape;
+
+		if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "next_event returns a row");
+		fcinfo->flinfo->fn_extra = BlessTupleDesc(shape);
+		MemoryContextSwitchTo(caller);
+	}
+	return fcinfo->flinfo->fn_extra;
 }
 
 /* chat.next_event(chat_id, messages) → (id, prev_id, number) */
@@ -120,10 +205,8 @@ chat_next_event(PG_FUNCTION_ARGS)
 		(bool[]){false, false, false}));
 }
 
-/* chat.lock_chat(chat_id) */
-PG_FUNCTION_INFO_V1(chat_lock_chat);
-Datum
-chat_lock_chat(PG_FUNCTION_ARGS)
+static void
+lock_row(void *chat_id)
 {
 	static Statement statement = {
 		"SELECT 1 FROM chat.chats WHERE id = $1 AND deleted_id IS NULL FOR NO KEY UPDATE",
@@ -131,10 +214,20 @@ chat_lock_chat(PG_FUNCTION_ARGS)
 		{INT8OID},
 		NULL};
 
+	statement_run(&statement, chat_id, NULL, false);
+}
+
+/* chat.lock_chat(chat_id) */
+PG_FUNCTION_INFO_V1(chat_lock_chat);
+Datum
+chat_lock_chat(PG_FUNCTION_ARGS)
+{
+	Datum chat_id = PG_GETARG_DATUM(0);
+
 	if (PG_ARGISNULL(0))
 		chat_fail("no_such_chat", NULL, NULL);
 	SPI_connect();
-	run_locking(&statement, (Datum[]){PG_GETARG_DATUM(0)});
+	run_locking(lock_row, &chat_id);
 	if (SPI_processed == 0)
 		chat_fail("no_such_chat", NULL, NULL);
 	SPI_finish();

@@ -14,8 +14,8 @@
  *	 2	order_take_place: locks the chat, takes id, prev_id and number, and tells what the chat's row says.
  *	 3	With a client_key: was it sent before? Then chat.repeat_message answers, and takes 2 back.
  *	 4	move_cursor: the sender's member row; who has none is not in the chat.
- *	 5	read_others: who hears it, whether it is to be pushed to one of them, and in a direct chat whether something
- *		stands between the two; in one look.
+ *	 5	recipients_read: who hears it, whether it is to be pushed to one of them, and in a direct chat whether something
+ *		stands between the two.
  *	 6	Unless that says that all may post: chat.check_posting. Reply, mentions, files when there are any.
  *	 7	insert_message, publish, queue_push.
  *
@@ -42,7 +42,9 @@
 #include "errors.h"
 #include "event.h"
 #include "order.h"
+#include "recipients.h"
 #include "settings.h"
+#include "table.h"
 
 /* The arguments, alike in send_message and add_message. */
 enum
@@ -155,80 +157,59 @@ find_repeated(FunctionCallInfo fcinfo, Message *message)
 	return true;
 }
 
+enum
+{
+	MEMBER_LEFT_ID,
+	MEMBER_READ_ID,
+	MEMBER_READ_COUNT,
+	MEMBER_MENTIONS
+};
+
+static Table members = {.name = "members",
+						.index = "members_pkey",
+						.columns = {"left_id", "read_id", "read_count", "mentions"},
+						.written = 1u << MEMBER_READ_ID | 1u << MEMBER_READ_COUNT | 1u << MEMBER_MENTIONS};
+
+/* The statement of move_cursor, on one version of the row. */
+static bool
+move_on_row(const TableScan *row, Datum *values, void *arg)
+{
+	const Message *message = arg;
+
+	values[MEMBER_READ_ID] = Int64GetDatum(message->id);
+	values[MEMBER_READ_COUNT] = Int32GetDatum(message->number);
+	values[MEMBER_MENTIONS] = Int32GetDatum(0);
+	return table_is_null(row, MEMBER_LEFT_ID);
+}
+
 static void
-move_cursor(const Message *message)
+move_cursor(Message *message)
 {
 	static Statement statement = {"UPDATE chat.members SET read_id = $3, read_count = $4, mentions = 0"
 								  " WHERE chat_id = $1 AND user_id = $2 AND left_id IS NULL",
 								  4,
 								  {INT8OID, INT8OID, INT8OID, INT4OID},
 								  NULL};
+	TableResult result;
 
-	statement_run(&statement,
-				  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->sender_id),
-							Int64GetDatum(message->id), Int32GetDatum(message->number)},
-				  NULL, false);
-	if (SPI_processed == 0)
+	table_begin_statement();
+	result = table_update(&members, (int64[]){message->chat_id, message->sender_id}, 2, move_on_row, message);
+	table_end_statement();
+	if (result == TABLE_NOT_DIRECT)
+		statement_run(&statement,
+					  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->sender_id),
+								Int64GetDatum(message->id), Int32GetDatum(message->number)},
+					  NULL, false);
+	if (result == TABLE_NO_ROW || (result == TABLE_NOT_DIRECT && SPI_processed == 0))
 		chat_fail("no_such_chat", NULL, NULL);
-}
-
-/* Who is in the chat besides the sender, as far as sending asks. */
-typedef struct Others
-{
-	Audience audience; /* the sender too: he has other devices */
-	bool away;         /* somebody it may have to be pushed to */
-	bool obstructed;   /* direct chats: there is something between the two */
-} Others;
-
-/*
- * A large chat is not looked through: its events go to its own channel, and take_pushes finds out to whom a
- * message is pushed.
- */
-static void
-read_others(const Message *message, const Place *place, Others *others)
-{
-	static Statement group = {"SELECT a.user_id, a.user_id <> $2 AND a.away, false"
-							  "  FROM chat.v_audience a WHERE a.chat_id = $1",
-							  2,
-							  {INT8OID, INT8OID},
-							  NULL};
-	static Statement pair = {"SELECT a.user_id, a.user_id <> $2 AND a.away, a.user_id <> $2 AND b.obstructed"
-							 "  FROM chat.v_audience a CROSS JOIN LATERAL chat.between_users($2, a.user_id) b"
-							 " WHERE a.chat_id = $1",
-							 2,
-							 {INT8OID, INT8OID},
-							 NULL};
-	static Statement devices = {"SELECT 1 FROM chat.push_tokens LIMIT 1", 0, {0}, NULL};
-
-	*others = (Others){.away = false};
-	if (place->large)
-	{
-		others->audience.chat_id = message->chat_id;
-		statement_run(&devices, NULL, NULL, false);
-		others->away = SPI_processed > 0;
-		return;
-	}
-	statement_run(place->direct ? &pair : &group,
-				  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->sender_id)}, NULL, false);
-	others->audience.user_ids = palloc(sizeof(int64) * Max(1, SPI_processed));
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		Datum values[3];
-		bool nulls[3];
-
-		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
-		others->audience.user_ids[others->audience.count++] = DatumGetInt64(values[0]);
-		others->away |= DatumGetBool(values[1]);
-		others->obstructed |= DatumGetBool(values[2]);
-	}
 }
 
 /* Plain: posting is for all, and in a direct chat the other one is there and nothing between them. */
 static void
-check_posting(const Message *message, const Place *place, const Others *others)
+check_posting(const Message *message, const Place *place, const Recipients *recipients)
 {
 	static Statement statement = {"SELECT chat.check_posting($1, $2)", 2, {INT8OID, INT8OID}, NULL};
-	bool open = !place->direct || (others->audience.count == 2 && !others->obstructed &&
+	bool open = !place->direct || (recipients->audience.count == 2 && !recipients->obstructed &&
 								   !setting_boolean("direct_requires_connection"));
 
 	if (place->guarded || !open)
@@ -284,26 +265,49 @@ attach_files(const Message *message)
 					  NULL, false);
 }
 
+/* In the order of insert_message's values */
+static Table messages = {.name = "messages",
+						 .index = "messages_pkey",
+						 .columns = {"chat_id", "id", "prev_id", "number", "sender_id", "body", "kind",
+									 "pinned", "reply_to_id", "attributes", "client_key", "expires_at",
+									 "mention_ids", "file_ids", "forwarded_from", "edited_id", "deleted_id",
+									 "reactions"},
+						 .written = (1u << 18) - 1};
+
+#define MESSAGE_GIVEN 8 /* of them are never NULL */
+
 static void
 insert_message(const Message *message)
 {
 	static Statement statement = {
-		"INSERT INTO chat.messages (chat_id, id, prev_id, number, sender_id, body, reply_to_id, attributes,"
-		"    client_key, expires_at, mention_ids, file_ids, forwarded_from)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-		13,
-		{INT8OID, INT8OID, INT8OID, INT4OID, INT8OID, TEXTOID, INT8OID, JSONBOID, TEXTOID, TIMESTAMPTZOID,
-		 INT8ARRAYOID, INT8ARRAYOID, INT8OID},
+		"INSERT INTO chat.messages (chat_id, id, prev_id, number, sender_id, body, kind, pinned,"
+		"    reply_to_id, attributes, client_key, expires_at, mention_ids, file_ids, forwarded_from)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+		15,
+		{INT8OID, INT8OID, INT8OID, INT4OID, INT8OID, TEXTOID, TEXTOID, BOOLOID, INT8OID, JSONBOID, TEXTOID,
+		 TIMESTAMPTZOID, INT8ARRAYOID, INT8ARRAYOID, INT8OID},
 		NULL};
+	Datum values[18] = {Int64GetDatum(message->chat_id),
+						Int64GetDatum(message->id),
+						Int64GetDatum(message->prev_id),
+						Int32GetDatum(message->number),
+						Int64GetDatum(message->sender_id),
+						message->body,
+						CStringGetTextDatum("user"),
+						BoolGetDatum(false),
+						Int64GetDatum(message->reply_to_id),
+						message->attributes,
+						message->client_key,
+						TimestampTzGetDatum(message->expires_at),
+						message->mention_ids,
+						message->file_ids,
+						Int64GetDatum(message->forwarded_from)};
+	bool nulls[18];
 
-	run_optional(&statement,
-				 (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->id),
-						   Int64GetDatum(message->prev_id), Int32GetDatum(message->number),
-						   Int64GetDatum(message->sender_id), message->body,
-						   Int64GetDatum(message->reply_to_id), message->attributes, message->client_key,
-						   TimestampTzGetDatum(message->expires_at), message->mention_ids, message->file_ids,
-						   Int64GetDatum(message->forwarded_from)},
-				 6);
+	for (int i = 0; i < (int) lengthof(nulls); i++)
+		nulls[i] = i >= MESSAGE_GIVEN && values[i] == 0;
+	if (table_insert(&messages, values, nulls) == TABLE_NOT_DIRECT)
+		run_optional(&statement, values, MESSAGE_GIVEN);
 }
 
 static void
@@ -331,20 +335,20 @@ expiry(Datum expires_in)
 static void
 write_message(FunctionCallInfo fcinfo, Message *message, const Place *place)
 {
-	Others others;
+	Recipients recipients;
 	Event event;
 
 	move_cursor(message);
-	read_others(message, place, &others);
-	check_posting(message, place, &others);
+	recipients_read(message->chat_id, message->sender_id, place, &recipients);
+	check_posting(message, place, &recipients);
 	if (!PG_ARGISNULL(ARG_REPLY_TO))
 		check_reply(message);
 	add_mentions(message, array_argument(fcinfo, ARG_MENTIONS));
 	attach_files(message);
 	insert_message(message);
 	event_of_message(&event, message);
-	publish(&event, &others.audience);
-	if (others.away)
+	publish(&event, &recipients.audience);
+	if (recipients.away)
 		queue_push(message);
 }
 
