@@ -13,7 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import Provider from 'oidc-provider';
-import { freePort, refused, Socket, unique, until, World } from './harness.js';
+import { freePort, refused, Socket, unique, until, within, World } from './harness.js';
+import { Stream } from './stream.js';
 
 const makeKey = kid => ({ kid, ...generateKeyPairSync('rsa', { modulusLength: 2048 }) });
 const publicJwk = ({ kid, publicKey }) => ({ ...publicKey.export({ format: 'jwk' }), kid, use: 'sig' });
@@ -156,6 +157,35 @@ describe('single sign-on with a real provider', () => {
 		assert.equal((await ours.event(e => e.type === 'message')).message.body, 'hello');
 		await socket.close();
 		await ours.close();
+	});
+
+	test('over HTTP: calls, files and a stream of events, until the session ends', async () => {
+		const token = await provider.token('dave');
+		const headers = { Authorization: `Bearer ${token}` };
+		const post = async method => {
+			const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method });
+			const response = await fetch(`${world.http}/rpc`, { method: 'POST', headers: { ...headers, 'Content-Type': 'application/json' }, body });
+			return { status: response.status, ...await response.json() };
+		};
+		const { result: profile } = await post('get_profile');
+		assert.equal(profile.user_name, 'sso.dave');
+		const sent = await fetch(`${world.http}/files?name=note.txt&mime_type=text/plain`, { method: 'POST', headers, body: 'by token' });
+		assert.equal(sent.status, 201);
+		const { id } = await sent.json();
+		assert.equal(await (await fetch(`${world.http}/files/${id}`, { headers })).text(), 'by token');
+		const stream = await Stream.open(world, { token });
+		assert.equal(stream.status, 200);
+		const { socket } = await enter(world, token);
+		const chat = await socket.call('open_direct_chat', { user_id: profile.id });
+		const message = await socket.call('send_message', { chat_id: chat.id, body: 'to myself' });
+		assert.equal((await stream.message(message.id)).message.body, 'to myself');
+		await socket.call('log_out');
+		await within(stream.ended, 'the end of the stream');
+		const after = await post('get_profile');
+		assert.deepEqual([after.status, after.error.data.reason], [401, 'bad_token']);
+		assert.equal((await fetch(`${world.http}/files/${id}`, { headers })).status, 401);
+		assert.equal((await Stream.open(world, { token })).status, 401);
+		await socket.close();
 	});
 
 	test('where nobody may sign up a newcomer is refused, and a user is not', async () => {
