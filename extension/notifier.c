@@ -12,7 +12,9 @@
  *	2  It is sent in one transaction that does nothing else. Such a commit writes WAL and does not wait for it. Each takes a
  *	   transaction id: hence at most one batch per chat.notify_interval.
  *	3  Then the ring's tail moves. Whoever dies in between has sent the batch twice, which receivers can bear.
- *	4  A full NOTIFY queue fails the batch; it is tried again every second, and meanwhile the ring fills up.
+ *	4  A full NOTIFY queue fails the batch; it is tried again every second, and meanwhile the ring fills up. Before it is tried
+ *	   again the queue's tail is advanced: PostgreSQL does that behind a NOTIFY that has come through, so that a queue that is quite
+ *	   full would stay so though all have read it; but pg_notification_queue_usage() does it too.
  *
  * It reads no table and holds no snapshot between batches (backend_xmin is NULL), so it is in nobody's way but
  * for commands that need its database to be empty of sessions: DROP DATABASE, ALTER DATABASE RENAME or SET TABLESPACE, CREATE
@@ -39,6 +41,7 @@
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -133,11 +136,13 @@ sort_batch(const RingBatch *batch)
 }
 
 static void
-send_batch(const RingBatch *batch)
+send_batch(const RingBatch *batch, bool again)
 {
 	Place *places;
 
 	StartTransactionCommand();
+	if (again)
+		OidFunctionCall0(F_PG_NOTIFICATION_QUEUE_USAGE); /* 4 above */
 	places = sort_batch(batch);
 	if (batch->resync)
 		Async_Notify(RESYNC_CHANNEL, "");
@@ -146,16 +151,16 @@ send_batch(const RingBatch *batch)
 	CommitTransactionCommand();
 }
 
-/* False: it could not be sent, and should be tried again later. */
+/* False: it could not be sent, and should be tried again later. again: the last one could not. */
 static bool
-try_batch(const RingBatch *batch)
+try_batch(const RingBatch *batch, bool again)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	volatile bool sent = false;
 
 	PG_TRY();
 	{
-		send_batch(batch);
+		send_batch(batch, again);
 		sent = true;
 	}
 	PG_CATCH();
@@ -198,6 +203,7 @@ static void
 work(Ring *ring)
 {
 	RingBatch batch = {0};
+	bool failed = false;
 	TimestampTz idle_since = GetCurrentTimestamp();
 
 	initStringInfo(&batch.records);
@@ -214,15 +220,19 @@ work(Ring *ring)
 				return;
 			wait_for_work(IDLE_LIMIT);
 		}
-		else if (try_batch(&batch))
+		else if (try_batch(&batch, failed))
 		{
+			failed = false;
 			ring_done(ring, &batch);
 			keep_interval(now);
 			idle_since = now;
 			CHECK_FOR_INTERRUPTS();
 		}
 		else
+		{
+			failed = true;
 			wait_for_work(RETRY_PAUSE);
+		}
 	}
 }
 

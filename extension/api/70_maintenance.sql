@@ -52,6 +52,8 @@ BEGIN
 	IF batch < 1 THEN
 		PERFORM chat.fail('invalid_argument', 'batch_size is not acceptable', 'Use 1 or more.');
 	END IF;
+	-- A NOTIFY queue that was full stays so until somebody asks, though it has been read: nobody can NOTIFY who would advance it.
+	PERFORM pg_notification_queue_usage();
 	FOREACH job IN ARRAY chat.maintenance_jobs() LOOP
 		BEGIN -- one that fails must not keep the others from their work
 			error := NULL;
