@@ -3,6 +3,9 @@
 -- The rule for grants in all of api/: `GRANT …; -- since VERSION` stands behind the function it is for, and an
 -- upgrade replays only those that are newer than the version it starts from, so that it never gives back what an
 -- operator has revoked.
+--
+-- And for languages: SQL where PostgreSQL makes the function a part of the statement that calls it (expressions, and what stands in
+-- FROM); what reads a table and answers a value is PL/pgSQL, for such a function in SQL is parsed and planned at every call.
 
 CREATE OR REPLACE FUNCTION chat.fail(reason text, message text DEFAULT NULL, hint text DEFAULT NULL)
 RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'chat_fail_sql';

@@ -24,10 +24,12 @@ $$;
 COMMENT ON FUNCTION chat.client_key_result IS 'Id of what this user''s call of this kind has already made under this key; NULL: nothing yet, and nobody else can make it before this transaction ends. MC409 client_key_reused when the key stands for another kind or request; MC400 invalid_argument for a key that has not 1 to 64 characters.';
 
 CREATE OR REPLACE FUNCTION chat.save_client_key(user_id bigint, kind text, client_key text, request jsonb, result_id bigint)
-RETURNS void LANGUAGE sql VOLATILE AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
 	UPDATE chat.client_keys k
 	   SET kind = save_client_key.kind, request_hash = chat.request_hash(save_client_key.request), result_id = save_client_key.result_id
-	 WHERE k.user_id = save_client_key.user_id AND k.client_key = save_client_key.client_key
+	 WHERE k.user_id = save_client_key.user_id AND k.client_key = save_client_key.client_key;
+END
 $$;
 COMMENT ON FUNCTION chat.save_client_key IS 'Notes what was made under the key that client_key_result has claimed.';
 

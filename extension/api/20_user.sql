@@ -22,11 +22,13 @@ SELECT u.id, u.user_name, u.display_name, u.email, u.phone, u.attributes, chat.i
 COMMENT ON VIEW chat.v_profiles IS 'Whole profiles, as their owners see them.';
 
 CREATE OR REPLACE FUNCTION chat.profile_json(user_id bigint)
-RETURNS jsonb LANGUAGE sql STABLE AS $$
-	SELECT jsonb_build_object('id', p.id::text, 'user_name', p.user_name, 'display_name', p.display_name, 'email', p.email,
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT jsonb_build_object('id', p.id::text, 'user_name', p.user_name, 'display_name', p.display_name, 'email', p.email,
 		'phone', p.phone, 'attributes', p.attributes, 'created_at', chat.rfc3339(p.created_at), 'version', p.version::text,
 		'avatar_file_id', p.avatar_file_id::text)
-	  FROM chat.v_profiles p WHERE p.id = profile_json.user_id
+	  FROM chat.v_profiles p WHERE p.id = profile_json.user_id);
+END
 $$;
 COMMENT ON FUNCTION chat.profile_json IS 'get_profile''s row as JSON.';
 
@@ -90,8 +92,10 @@ COMMENT ON FUNCTION chat.check_ids IS 'Raises MC400 invalid_argument for more id
 
 -- People are locked in the order of their ids, and before anything that lies between them.
 CREATE OR REPLACE FUNCTION chat.lock_users(user_ids bigint[])
-RETURNS void LANGUAGE sql VOLATILE AS $$
-	SELECT count(*) FROM (SELECT FROM chat.users u WHERE u.id = ANY (lock_users.user_ids) ORDER BY u.id FOR NO KEY UPDATE) locked
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	PERFORM count(*) FROM (SELECT FROM chat.users u WHERE u.id = ANY (lock_users.user_ids) ORDER BY u.id FOR NO KEY UPDATE) locked;
+END
 $$;
 COMMENT ON FUNCTION chat.lock_users IS 'Locks these users'' rows, the lower id first; who changes what lies between two users holds both.';
 

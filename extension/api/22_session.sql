@@ -55,10 +55,12 @@ $$;
 COMMENT ON FUNCTION chat.count_login_failure IS 'Counts one failed attempt for the name and for the address, and forgets a few whose window is over.';
 
 CREATE OR REPLACE FUNCTION chat.error_json(reason text, retry_after interval DEFAULT NULL)
-RETURNS jsonb LANGUAGE sql STABLE AS $$
-	SELECT jsonb_build_object('code', substr(r.sqlstate, 3)::integer, 'reason', r.reason, 'message', r.message, 'hint', r.hint,
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT jsonb_build_object('code', substr(r.sqlstate, 3)::integer, 'reason', r.reason, 'message', r.message, 'hint', r.hint,
 		'retry_after_ms', ceil(extract(epoch FROM error_json.retry_after) * 1000)::bigint)
-	  FROM chat.reasons() r WHERE r.reason = error_json.reason
+	  FROM chat.reasons() r WHERE r.reason = error_json.reason);
+END
 $$;
 COMMENT ON FUNCTION chat.error_json IS 'An error as a result, for functions whose changes must outlive their failure; the gateway answers with it.';
 
@@ -185,8 +187,10 @@ COMMENT ON FUNCTION chat.open_external_session IS 'For a gateway that has verifi
 GRANT EXECUTE ON FUNCTION chat.open_external_session TO chat_gateway; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.external_user(issuer text, subject text)
-RETURNS bigint LANGUAGE sql STABLE AS $$
-	SELECT u.id FROM chat.users u WHERE u.external_issuer = external_user.issuer AND u.external_subject = external_user.subject
+RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT u.id FROM chat.users u WHERE u.external_issuer = external_user.issuer AND u.external_subject = external_user.subject);
+END
 $$;
 COMMENT ON FUNCTION chat.external_user IS 'The user who has this identity; NULL = nobody yet.';
 

@@ -2,26 +2,32 @@
 -- that two who invite each other, or invite and block, come one after the other.
 
 CREATE OR REPLACE FUNCTION chat.are_blocked(user_id bigint, other_id bigint)
-RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = are_blocked.user_id AND b.blocked_id = are_blocked.other_id)
-		OR EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = are_blocked.other_id AND b.blocked_id = are_blocked.user_id)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = are_blocked.user_id AND b.blocked_id = are_blocked.other_id)
+		OR EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = are_blocked.other_id AND b.blocked_id = are_blocked.user_id);
+END
 $$;
 COMMENT ON FUNCTION chat.are_blocked IS 'Whether either of the two has blocked the other.';
 
 CREATE OR REPLACE FUNCTION chat.are_connected(user_id bigint, other_id bigint)
-RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (SELECT FROM chat.connections c
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM chat.connections c
 		WHERE c.low_user_id = least(are_connected.user_id, are_connected.other_id)
-		  AND c.high_user_id = greatest(are_connected.user_id, are_connected.other_id) AND c.state = 'connected')
+		  AND c.high_user_id = greatest(are_connected.user_id, are_connected.other_id) AND c.state = 'connected');
+END
 $$;
 COMMENT ON FUNCTION chat.are_connected IS 'Whether the two are contacts.';
 
 CREATE OR REPLACE FUNCTION chat.block_between(actor_id bigint, user_id bigint)
-RETURNS text LANGUAGE sql STABLE AS $$
-	SELECT CASE
+RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN CASE
 		WHEN EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = block_between.actor_id AND b.blocked_id = block_between.user_id) THEN 'blocked'
 		WHEN EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = block_between.user_id AND b.blocked_id = block_between.actor_id) THEN 'not_accepting'
-	END
+	END;
+END
 $$;
 COMMENT ON FUNCTION chat.block_between IS 'The word with which a block refuses actor_id: blocked when it is his own, not_accepting when it is the other one''s; NULL without any.';
 
@@ -101,9 +107,11 @@ $$;
 COMMENT ON FUNCTION chat.lock_pair IS 'Locks both users for a change of what is between them. MC400 invalid_argument for oneself; MC404 no_such_user.';
 
 CREATE OR REPLACE FUNCTION chat.get_connection(owner_id bigint, user_id bigint)
-RETURNS chat.v_connections LANGUAGE sql STABLE AS $$
-	SELECT get_connection.owner_id, get_connection.user_id, coalesce(c.state, 'none'), c.target_user_id, coalesce(c.version, 0)
-	  FROM (SELECT) one LEFT JOIN chat.v_connections c ON c.owner_id = get_connection.owner_id AND c.user_id = get_connection.user_id
+RETURNS chat.v_connections LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT ROW(get_connection.owner_id, get_connection.user_id, coalesce(c.state, 'none'), c.target_user_id, coalesce(c.version, 0))::chat.v_connections
+	  FROM (SELECT) one LEFT JOIN chat.v_connections c ON c.owner_id = get_connection.owner_id AND c.user_id = get_connection.user_id);
+END
 $$;
 COMMENT ON FUNCTION chat.get_connection IS 'What is between the two, as owner_id sees it; state none and version 0 when nothing ever was.';
 

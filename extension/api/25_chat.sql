@@ -97,8 +97,10 @@ $$;
 COMMENT ON FUNCTION chat.check_member IS 'Raises MC404 no_such_chat for who is not in the chat, MC403 not_permitted for who has none of the roles.';
 
 CREATE OR REPLACE FUNCTION chat.is_member(chat_id bigint, user_id bigint)
-RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (SELECT FROM chat.members m WHERE m.chat_id = is_member.chat_id AND m.user_id = is_member.user_id AND m.left_id IS NULL)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM chat.members m WHERE m.chat_id = is_member.chat_id AND m.user_id = is_member.user_id AND m.left_id IS NULL);
+END
 $$;
 COMMENT ON FUNCTION chat.is_member IS 'Whether he is in the chat.';
 
@@ -345,10 +347,12 @@ $$;
 COMMENT ON FUNCTION chat.drop_member IS 'Takes a present member out: the member_left event, the last one that he gets; an owner''s heir takes over, and with the last one the chat ends. For leaving, removal, ban and the deletion of an account. actor_id: who does it.';
 
 CREATE OR REPLACE FUNCTION chat.find_heir(chat_id bigint)
-RETURNS bigint LANGUAGE sql STABLE AS $$
-	SELECT m.user_id FROM chat.members m
+RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT m.user_id FROM chat.members m
 	 WHERE m.chat_id = find_heir.chat_id AND m.left_id IS NULL
-	 ORDER BY m.role = 'admin' DESC, m.joined_id, m.user_id LIMIT 1
+	 ORDER BY m.role = 'admin' DESC, m.joined_id, m.user_id LIMIT 1);
+END
 $$;
 COMMENT ON FUNCTION chat.find_heir IS 'Who owns a chat when its owner has left: the admin who has been in it longest, else the member.';
 

@@ -13,14 +13,18 @@ SELECT s.user_id FROM chat.live_sessions s JOIN chat.leases l ON l.id = s.lease_
 COMMENT ON VIEW chat.v_live_users IS 'Who has a socket somewhere, once for each session.';
 
 CREATE OR REPLACE FUNCTION chat.is_live(user_id bigint)
-RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (SELECT FROM chat.v_live_users v WHERE v.user_id = is_live.user_id)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM chat.v_live_users v WHERE v.user_id = is_live.user_id);
+END
 $$;
 COMMENT ON FUNCTION chat.is_live IS 'Whether the user has a socket anywhere, invisible or not.';
 
 CREATE OR REPLACE FUNCTION chat.is_invisible(user_id bigint)
-RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT u.status = 'invisible' AND (u.status_until <= now()) IS NOT TRUE FROM chat.users u WHERE u.id = is_invisible.user_id
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT u.status = 'invisible' AND (u.status_until <= now()) IS NOT TRUE FROM chat.users u WHERE u.id = is_invisible.user_id);
+END
 $$;
 COMMENT ON FUNCTION chat.is_invisible IS 'Whether the user looks offline, there or not.';
 
@@ -114,10 +118,12 @@ CREATE OR REPLACE TRIGGER publish_presence AFTER UPDATE OF status_version ON cha
 FOR EACH ROW EXECUTE FUNCTION chat.publish_presence();
 
 CREATE OR REPLACE FUNCTION chat.change_presence(user_ids bigint[], seen_at timestamptz DEFAULT NULL)
-RETURNS void LANGUAGE sql VOLATILE AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
 	UPDATE chat.users u
 	   SET status_version = chat.take_id(u.status_version), last_seen_at = coalesce(change_presence.seen_at, u.last_seen_at)
-	 WHERE u.id = ANY (change_presence.user_ids)
+	 WHERE u.id = ANY (change_presence.user_ids);
+END
 $$;
 COMMENT ON FUNCTION chat.change_presence IS 'Others see something new of the presence of these users, who are locked: they came, went (seen_at), or are seen by others than before.';
 

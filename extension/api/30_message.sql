@@ -13,9 +13,11 @@ COMMENT ON FUNCTION chat.message_json IS 'A message as it stands in events and l
 
 -- The parts of a message that other tables hold; one home for events (event.c) and lists.
 CREATE OR REPLACE FUNCTION chat.reply_json(chat_id bigint, reply_to_id bigint)
-RETURNS json LANGUAGE sql STABLE AS $$
-	SELECT json_build_object('id', m.id::text, 'sender_id', m.sender_id::text, 'body', left(m.body, 100))
-	  FROM chat.messages m WHERE m.chat_id = reply_json.chat_id AND m.id = reply_json.reply_to_id
+RETURNS json LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT json_build_object('id', m.id::text, 'sender_id', m.sender_id::text, 'body', left(m.body, 100))
+	  FROM chat.messages m WHERE m.chat_id = reply_json.chat_id AND m.id = reply_json.reply_to_id);
+END
 $$;
 COMMENT ON FUNCTION chat.reply_json IS 'The quoted message: id, sender_id and the first 100 characters, none of a deleted one.';
 
@@ -62,11 +64,13 @@ $$;
 COMMENT ON FUNCTION chat.check_mentions IS 'The mentioned users, each once. MC400 invalid_argument for others than members and for more than the setting mentions_max.';
 
 CREATE OR REPLACE FUNCTION chat.add_mentions(chat_id bigint, message_id bigint, mention_ids bigint[], sender_id bigint)
-RETURNS void LANGUAGE sql VOLATILE AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
 	INSERT INTO chat.mentions (user_id, chat_id, message_id)
 	SELECT u, add_mentions.chat_id, add_mentions.message_id FROM unnest(add_mentions.mention_ids) u WHERE u <> add_mentions.sender_id;
 	UPDATE chat.members m SET mentions = m.mentions + 1
-	 WHERE m.chat_id = add_mentions.chat_id AND m.user_id = ANY (add_mentions.mention_ids) AND m.user_id <> add_mentions.sender_id
+	 WHERE m.chat_id = add_mentions.chat_id AND m.user_id = ANY (add_mentions.mention_ids) AND m.user_id <> add_mentions.sender_id;
+END
 $$;
 COMMENT ON FUNCTION chat.add_mentions IS 'Notes and counts the mentions of a new message.';
 
@@ -147,14 +151,16 @@ GRANT EXECUTE ON FUNCTION chat.forward_message TO chat_user, chat_app; -- since 
 -- What the sender can have changed since does not count: an edit, a deletion; a forwarded copy stays as its source was.
 CREATE OR REPLACE FUNCTION chat.is_same_message(sent chat.messages, body text, reply_to_id bigint, file_ids bigint[], mention_ids bigint[],
 	attributes jsonb, forwarded_from bigint)
-RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT sent.deleted_id IS NOT NULL OR sent.forwarded_from IS NOT DISTINCT FROM is_same_message.forwarded_from
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN sent.deleted_id IS NOT NULL OR sent.forwarded_from IS NOT DISTINCT FROM is_same_message.forwarded_from
 		AND (sent.forwarded_from IS NOT NULL
 			OR (sent.edited_id IS NOT NULL OR sent.body = coalesce(is_same_message.body, ''))
 			AND sent.reply_to_id IS NOT DISTINCT FROM is_same_message.reply_to_id
 			AND sent.attributes IS NOT DISTINCT FROM is_same_message.attributes
 			AND sent.file_ids IS NOT DISTINCT FROM nullif(is_same_message.file_ids, '{}')
-			AND coalesce(sent.mention_ids, '{}') = ARRAY(SELECT DISTINCT u FROM unnest(is_same_message.mention_ids) u ORDER BY 1))
+			AND coalesce(sent.mention_ids, '{}') = ARRAY(SELECT DISTINCT u FROM unnest(is_same_message.mention_ids) u ORDER BY 1));
+END
 $$;
 COMMENT ON FUNCTION chat.is_same_message IS 'Whether a message was sent with these arguments.';
 
@@ -237,8 +243,10 @@ $$;
 COMMENT ON FUNCTION chat.describe_messages IS 'Messages as list_messages shows them, ascending by id. The caller has checked that the reader may see them.';
 
 CREATE OR REPLACE FUNCTION chat.describe_message(chat_id bigint, message_id bigint, reader_id bigint)
-RETURNS chat.message_row LANGUAGE sql STABLE AS $$
-	SELECT d.* FROM chat.describe_messages(describe_message.chat_id, ARRAY[describe_message.message_id], describe_message.reader_id) d
+RETURNS chat.message_row LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT d FROM chat.describe_messages(describe_message.chat_id, ARRAY[describe_message.message_id], describe_message.reader_id) d);
+END
 $$;
 COMMENT ON FUNCTION chat.describe_message IS 'One message as list_messages shows it.';
 
@@ -442,14 +450,16 @@ $$;
 COMMENT ON FUNCTION chat.drop_message_parts IS 'Deletes what other tables hold of a message that goes, under the chat''s lock.';
 
 CREATE OR REPLACE FUNCTION chat.drop_mentions(chat_id bigint, message_id bigint, mention_ids bigint[])
-RETURNS void LANGUAGE sql VOLATILE AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
 	WITH dropped AS (
 		DELETE FROM chat.mentions n
 		 WHERE n.user_id = ANY (drop_mentions.mention_ids) AND n.chat_id = drop_mentions.chat_id AND n.message_id = drop_mentions.message_id
 		RETURNING n.user_id
 	)
 	UPDATE chat.members m SET mentions = m.mentions - 1 FROM dropped d
-	 WHERE m.chat_id = drop_mentions.chat_id AND m.user_id = d.user_id AND m.read_id < drop_mentions.message_id
+	 WHERE m.chat_id = drop_mentions.chat_id AND m.user_id = d.user_id AND m.read_id < drop_mentions.message_id;
+END
 $$;
 COMMENT ON FUNCTION chat.drop_mentions IS 'Takes back what add_mentions did.';
 

@@ -1,21 +1,25 @@
 CREATE OR REPLACE FUNCTION chat.reactions_json(chat_id bigint, message_id bigint, reactions jsonb, reader_id bigint)
-RETURNS json LANGUAGE sql STABLE AS $$
-	SELECT coalesce(json_agg(json_build_object('emoji', r.emoji, 'count', r.count, 'mine', EXISTS (
+RETURNS json LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT coalesce(json_agg(json_build_object('emoji', r.emoji, 'count', r.count, 'mine', EXISTS (
 			SELECT FROM chat.reactions own WHERE own.chat_id = reactions_json.chat_id AND own.message_id = reactions_json.message_id
 				AND own.emoji = r.emoji AND own.user_id = reactions_json.reader_id))), '[]')
-	  FROM jsonb_to_recordset(reactions_json.reactions) AS r (emoji text, count integer)
+	  FROM jsonb_to_recordset(reactions_json.reactions) AS r (emoji text, count integer));
+END
 $$;
 COMMENT ON FUNCTION chat.reactions_json IS 'The counts of a message''s reactions, and which of them are the reader''s own.';
 
 CREATE OR REPLACE FUNCTION chat.count_reaction(reactions jsonb, emoji text, change integer)
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-	SELECT jsonb_agg(jsonb_build_object('emoji', s.emoji, 'count', s.count) ORDER BY s.position)
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	RETURN (SELECT jsonb_agg(jsonb_build_object('emoji', s.emoji, 'count', s.count) ORDER BY s.position)
 	  FROM (SELECT r.emoji, sum(r.count) AS count, min(r.position) AS position
 			  FROM (SELECT o ->> 'emoji' AS emoji, (o ->> 'count')::integer AS count, position
 					  FROM jsonb_array_elements(count_reaction.reactions) WITH ORDINALITY AS a (o, position)
 					UNION ALL SELECT count_reaction.emoji, count_reaction.change, 1000) r
 			 GROUP BY r.emoji) s
-	 WHERE s.count > 0
+	 WHERE s.count > 0);
+END
 $$;
 COMMENT ON FUNCTION chat.count_reaction IS 'messages.reactions with one more or less of an emoji; a new one comes last; NULL when none is left.';
 
@@ -44,9 +48,11 @@ $$;
 COMMENT ON FUNCTION chat.change_reaction IS 'Adds (change 1) or removes (-1) a reaction that is not there, or is; under the chat''s lock.';
 
 CREATE OR REPLACE FUNCTION chat.has_reaction(actor_id bigint, chat_id bigint, message_id bigint, emoji text)
-RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (SELECT FROM chat.reactions r WHERE r.chat_id = has_reaction.chat_id AND r.message_id = has_reaction.message_id
-		AND r.emoji = has_reaction.emoji AND r.user_id = has_reaction.actor_id)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM chat.reactions r WHERE r.chat_id = has_reaction.chat_id AND r.message_id = has_reaction.message_id
+		AND r.emoji = has_reaction.emoji AND r.user_id = has_reaction.actor_id);
+END
 $$;
 COMMENT ON FUNCTION chat.has_reaction IS 'Whether this user has reacted to the message with this emoji.';
 

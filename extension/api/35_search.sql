@@ -18,8 +18,10 @@ $$;
 COMMENT ON FUNCTION chat.words_of IS 'What the search index holds of a message.';
 
 CREATE OR REPLACE FUNCTION chat.index_message(message chat.messages)
-RETURNS void LANGUAGE sql VOLATILE SET client_min_messages = warning AS $$
-	UPDATE chat.message_words w SET words = chat.words_of(message) WHERE w.chat_id = message.chat_id AND w.message_id = message.id
+RETURNS void LANGUAGE plpgsql VOLATILE SET client_min_messages = warning AS $$
+BEGIN
+	UPDATE chat.message_words w SET words = chat.words_of(message) WHERE w.chat_id = message.chat_id AND w.message_id = message.id;
+END
 $$;
 COMMENT ON FUNCTION chat.index_message IS 'An edited message, if the search index has it already; under the chat''s lock, which index_messages takes too.';
 

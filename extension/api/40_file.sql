@@ -16,18 +16,21 @@ COMMENT ON VIEW chat.v_uploads IS 'Uploads as their owners see them; a finished 
 
 -- What a message or an event shows of files.
 CREATE OR REPLACE FUNCTION chat.files_json(file_ids bigint[])
-RETURNS json LANGUAGE sql STABLE AS $$
-	SELECT coalesce(json_agg(json_build_object('id', f.id::text, 'name', f.name, 'mime_type', f.mime_type, 'size', f.size::text,
+RETURNS json LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT coalesce(json_agg(json_build_object('id', f.id::text, 'name', f.name, 'mime_type', f.mime_type, 'size', f.size::text,
 			'url', f.url, 'deleted', f.deleted) ORDER BY i.position), '[]')
-	  FROM unnest(files_json.file_ids) WITH ORDINALITY AS i (id, position) JOIN chat.files f ON f.id = i.id
+	  FROM unnest(files_json.file_ids) WITH ORDINALITY AS i (id, position) JOIN chat.files f ON f.id = i.id);
+END
 $$;
 COMMENT ON FUNCTION chat.files_json IS 'The files of a message: [{id, name, mime_type, size, url, deleted}], in the order of file_ids.';
 
 -- Who may read
 
 CREATE OR REPLACE FUNCTION chat.can_read_file(file_id bigint, user_id bigint)
-RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (SELECT FROM chat.files f WHERE f.id = can_read_file.file_id AND f.owner_id = can_read_file.user_id)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM chat.files f WHERE f.id = can_read_file.file_id AND f.owner_id = can_read_file.user_id)
 		OR EXISTS (SELECT FROM chat.file_shares s
 			WHERE s.file_id = can_read_file.file_id AND s.user_id = can_read_file.user_id AND s.shared)
 		OR EXISTS (SELECT FROM chat.attachments a
@@ -36,7 +39,8 @@ RETURNS boolean LANGUAGE sql STABLE AS $$
 			 WHERE a.file_id = can_read_file.file_id AND a.message_id > m.visible_from
 			   AND (m.left_id IS NULL OR a.message_id <= m.left_id))
 		OR EXISTS (SELECT FROM chat.users u WHERE u.avatar_file_id = can_read_file.file_id)
-		OR EXISTS (SELECT FROM chat.chats c WHERE c.avatar_file_id = can_read_file.file_id AND c.deleted_id IS NULL)
+		OR EXISTS (SELECT FROM chat.chats c WHERE c.avatar_file_id = can_read_file.file_id AND c.deleted_id IS NULL);
+END
 $$;
 COMMENT ON FUNCTION chat.can_read_file IS 'Whether he owns the file, it was shared with him, stands in a message that he sees, or is an avatar.';
 
@@ -188,8 +192,10 @@ COMMENT ON FUNCTION chat.take_quota IS 'Counts bytes (negative: given back) agai
 -- Contents
 
 CREATE OR REPLACE FUNCTION chat.release_content(content_id bigint)
-RETURNS void LANGUAGE sql VOLATILE AS $$
-	UPDATE chat.contents c SET use_count = c.use_count - 1 WHERE c.id = release_content.content_id
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	UPDATE chat.contents c SET use_count = c.use_count - 1 WHERE c.id = release_content.content_id;
+END
 $$;
 COMMENT ON FUNCTION chat.release_content IS 'One file or upload less has this content; maintenance collects what nobody has.';
 
@@ -229,13 +235,15 @@ RETURNS record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_check_conten
 COMMENT ON FUNCTION chat.check_content IS 'Reads all chunks: how many bytes they are, their hash, and whether they are UTF-8 without NUL.';
 
 CREATE OR REPLACE FUNCTION chat.read_content(content_id bigint, byte_offset bigint, byte_count integer)
-RETURNS bytea LANGUAGE sql STABLE AS $$
-	SELECT coalesce(string_agg(substring(k.bytes FROM greatest(read_content.byte_offset - k.number * 262144::bigint, 0)::integer + 1
+RETURNS bytea LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT coalesce(string_agg(substring(k.bytes FROM greatest(read_content.byte_offset - k.number * 262144::bigint, 0)::integer + 1
 			FOR least(read_content.byte_offset + read_content.byte_count - k.number * 262144::bigint, 262144)::integer
 				- greatest(read_content.byte_offset - k.number * 262144::bigint, 0)::integer), '' ORDER BY k.number), '')
 	  FROM chat.chunks k
 	 WHERE k.content_id = read_content.content_id
-	   AND k.number BETWEEN read_content.byte_offset / 262144 AND (read_content.byte_offset + read_content.byte_count - 1) / 262144
+	   AND k.number BETWEEN read_content.byte_offset / 262144 AND (read_content.byte_offset + read_content.byte_count - 1) / 262144);
+END
 $$;
 COMMENT ON FUNCTION chat.read_content IS 'A range of bytes; shorter at the end, empty behind it.';
 
@@ -337,7 +345,8 @@ COMMENT ON FUNCTION chat.append_upload IS 'Sends the next bytes of an upload, at
 GRANT EXECUTE ON FUNCTION chat.append_upload TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.write_chunks(content_id bigint, byte_offset bigint, bytes bytea)
-RETURNS void LANGUAGE sql VOLATILE AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
 	INSERT INTO chat.chunks AS k (content_id, number, bytes)
 	SELECT write_chunks.content_id, n,
 		substring(write_chunks.bytes FROM greatest(n * 262144 - write_chunks.byte_offset, 0)::integer + 1
@@ -345,7 +354,8 @@ RETURNS void LANGUAGE sql VOLATILE AS $$
 				- greatest(n * 262144, write_chunks.byte_offset))::integer)
 	  FROM generate_series(write_chunks.byte_offset / 262144,
 		(write_chunks.byte_offset + octet_length(write_chunks.bytes) - 1) / 262144) n
-	ON CONFLICT ON CONSTRAINT chunks_pkey DO UPDATE SET bytes = k.bytes || excluded.bytes
+	ON CONFLICT ON CONSTRAINT chunks_pkey DO UPDATE SET bytes = k.bytes || excluded.bytes;
+END
 $$;
 COMMENT ON FUNCTION chat.write_chunks IS 'Appends bytes at byte_offset, which is the end of what is there: fills up the last chunk, then adds others.';
 
@@ -557,12 +567,14 @@ $$;
 COMMENT ON FUNCTION chat.drop_file IS 'Deletes a file that the caller has locked and found not deleted.';
 
 CREATE OR REPLACE FUNCTION chat.drop_files(owner_id bigint)
-RETURNS void LANGUAGE sql VOLATILE AS $$
-	SELECT chat.drop_file(own.file) FROM (
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	PERFORM chat.drop_file(own.file) FROM (
 		SELECT f AS file FROM chat.files f WHERE f.owner_id = drop_files.owner_id AND NOT f.deleted ORDER BY f.id FOR NO KEY UPDATE) own;
-	SELECT chat.drop_upload(own.upload) FROM (
+	PERFORM chat.drop_upload(own.upload) FROM (
 		SELECT u AS upload FROM chat.uploads u WHERE u.owner_id = drop_files.owner_id ORDER BY u.id FOR UPDATE) own;
-	UPDATE chat.file_shares s SET shared = false, version = chat.take_id(s.version) WHERE s.user_id = drop_files.owner_id AND s.shared
+	UPDATE chat.file_shares s SET shared = false, version = chat.take_id(s.version) WHERE s.user_id = drop_files.owner_id AND s.shared;
+END
 $$;
 COMMENT ON FUNCTION chat.drop_files IS 'For erasing a user: deletes all his files and uploads, and what others have shared with him is shared no more.';
 
@@ -598,8 +610,10 @@ $$;
 COMMENT ON FUNCTION chat.attach_files IS 'Makes the files readable for the members of the chat, as parts of this message. MC404 no_such_file for what the sender cannot read; MC400 invalid_argument for a file named twice and for more than the setting message_files_max.';
 
 CREATE OR REPLACE FUNCTION chat.detach_files(chat_id bigint, message_id bigint)
-RETURNS void LANGUAGE sql VOLATILE AS $$
-	DELETE FROM chat.attachments a WHERE a.chat_id = detach_files.chat_id AND a.message_id = detach_files.message_id
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	DELETE FROM chat.attachments a WHERE a.chat_id = detach_files.chat_id AND a.message_id = detach_files.message_id;
+END
 $$;
 COMMENT ON FUNCTION chat.detach_files IS 'The message carries no files any more. The files stay their owners'' until they delete them.';
 

@@ -48,11 +48,13 @@ SELECT m.chat_id, m.user_id, (m.muted_until IS NULL OR m.muted_until <= now())
 COMMENT ON VIEW chat.v_audience IS 'Who hears what happens in a chat, its members, and to whom a new message is pushed: away is who has a device, no live session, and has not muted the chat.';
 
 CREATE OR REPLACE FUNCTION chat.wants_push(user_id bigint, chat_id bigint, message_id bigint)
-RETURNS boolean LANGUAGE sql STABLE AS $$
-	SELECT EXISTS (SELECT FROM chat.members m JOIN chat.messages g ON g.chat_id = m.chat_id AND g.id = wants_push.message_id
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM chat.members m JOIN chat.messages g ON g.chat_id = m.chat_id AND g.id = wants_push.message_id
 		 WHERE m.chat_id = wants_push.chat_id AND m.user_id = wants_push.user_id AND m.left_id IS NULL
 		   AND (m.muted_until IS NULL OR m.muted_until <= now()) AND m.read_id < g.id AND g.deleted_id IS NULL AND g.sender_id <> m.user_id)
-		AND NOT chat.is_live(wants_push.user_id)
+		AND NOT chat.is_live(wants_push.user_id);
+END
 $$;
 COMMENT ON FUNCTION chat.wants_push IS 'Whether the message is still to be pushed to him: he is in the chat, has neither muted it nor read the message, which is not deleted, and has no live session.';
 
@@ -157,36 +159,44 @@ COMMENT ON FUNCTION chat.take_pushes IS 'For push workers: at most batch_size pu
 GRANT EXECUTE ON FUNCTION chat.take_pushes TO chat_push, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.push_title(chat_id bigint, message_id bigint)
-RETURNS text LANGUAGE sql STABLE AS $$
-	SELECT coalesce(c.title, u.display_name, '')
+RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT coalesce(c.title, u.display_name, '')
 	  FROM chat.chats c JOIN chat.messages m ON m.chat_id = c.id LEFT JOIN chat.users u ON u.id = m.sender_id
-	 WHERE c.id = push_title.chat_id AND m.id = push_title.message_id
+	 WHERE c.id = push_title.chat_id AND m.id = push_title.message_id);
+END
 $$;
 COMMENT ON FUNCTION chat.push_title IS 'The chat''s title; the sender''s name where it has none.';
 
 CREATE OR REPLACE FUNCTION chat.push_preview(chat_id bigint, message_id bigint)
-RETURNS text LANGUAGE sql STABLE AS $$
-	SELECT CASE WHEN c.kind <> 'direct' THEN coalesce(u.display_name || ': ', '') ELSE '' END
+RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT CASE WHEN c.kind <> 'direct' THEN coalesce(u.display_name || ': ', '') ELSE '' END
 		|| CASE WHEN m.body <> '' THEN left(m.body, 100)
 			ELSE coalesce((SELECT string_agg(f.name, ', ' ORDER BY f.id) FROM chat.files f WHERE f.id = ANY (m.file_ids)), '') END
 	  FROM chat.chats c JOIN chat.messages m ON m.chat_id = c.id LEFT JOIN chat.users u ON u.id = m.sender_id
-	 WHERE c.id = push_preview.chat_id AND m.id = push_preview.message_id
+	 WHERE c.id = push_preview.chat_id AND m.id = push_preview.message_id);
+END
 $$;
 COMMENT ON FUNCTION chat.push_preview IS 'The first 100 characters of a message, or the names of its files; outside direct chats with who has sent it.';
 
 CREATE OR REPLACE FUNCTION chat.push_badge(user_id bigint)
-RETURNS integer LANGUAGE sql STABLE AS $$
-	SELECT coalesce(sum(c.message_count - m.read_count), 0)::integer
+RETURNS integer LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT coalesce(sum(c.message_count - m.read_count), 0)::integer
 	  FROM chat.members m JOIN chat.chats c ON c.id = m.chat_id
 	 WHERE m.user_id = push_badge.user_id AND m.left_id IS NULL AND c.deleted_id IS NULL
-	   AND (m.muted_until IS NULL OR m.muted_until <= now())
+	   AND (m.muted_until IS NULL OR m.muted_until <= now()));
+END
 $$;
 COMMENT ON FUNCTION chat.push_badge IS 'Unread messages in all chats that he has not muted.';
 
 CREATE OR REPLACE FUNCTION chat.lock_push(id bigint)
-RETURNS bigint LANGUAGE sql VOLATILE AS $$
-	SELECT u.user_id FROM chat.push_users u
-	 WHERE u.user_id = (SELECT p.user_id FROM chat.pushes p WHERE p.id = lock_push.id) FOR UPDATE
+RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	RETURN (SELECT u.user_id FROM chat.push_users u
+	 WHERE u.user_id = (SELECT p.user_id FROM chat.pushes p WHERE p.id = lock_push.id) FOR UPDATE);
+END
 $$;
 COMMENT ON FUNCTION chat.lock_push IS 'Whose push this is, with his row locked; NULL when it is there no more.';
 
