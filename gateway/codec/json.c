@@ -14,10 +14,41 @@
  */
 #include "codec/json.h"
 
-#include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* Whether one of eight bytes ends what is plain. */
+static bool
+has_special(uint64_t bytes)
+{
+	uint64_t quote = bytes ^ EACH_BYTE('"');
+	uint64_t backslash = bytes ^ EACH_BYTE('\\');
+
+	return (((bytes - EACH_BYTE(0x20)) & ~bytes) | ((quote - EACH_BYTE(1)) & ~quote) |
+			((backslash - EACH_BYTE(1)) & ~backslash)) &
+		   EACH_BYTE(0x80);
+}
+
+size_t
+json_plain(const char *text, const char *end)
+{
+	const char *at = text;
+	uint64_t bytes;
+
+	for (; end - at >= 8; at += 8)
+	{
+		memcpy(&bytes, at, 8);
+		if (has_special(bytes))
+			break;
+	}
+	while (at < end && (unsigned char) *at >= 0x20 && *at != '"' && *at != '\\')
+		at++;
+	return (size_t) (at - text);
+}
 
 /* The deepest nesting in the text; brackets inside strings don't count. */
 static bool
@@ -83,29 +114,35 @@ json_read(const char *text, size_t length, const char **why)
 	return value;
 }
 
+static void
+write_escape(struct buf *out, unsigned char c)
+{
+	static const char letters[] = "btn\0fr"; /* of the escapes for 8, 9, 10, 12, 13 */
+
+	if (c >= 0x20)
+		buf_format(out, "\\%c", c);
+	else if (c >= 8 && c <= 13 && letters[c - 8] != '\0')
+		buf_format(out, "\\%c", letters[c - 8]);
+	else
+		buf_format(out, "\\u%04x", c);
+}
+
 void
 json_write_string(struct buf *out, const char *text, size_t length)
 {
-	static const char letters[] = "btn\0fr"; /* of the escapes for 8, 9, 10, 12, 13 */
-	size_t from = 0;
+	const char *end = text + length;
 
 	buf_add_char(out, '"');
-	for (size_t i = 0; i < length; i++)
+	for (;;)
 	{
-		unsigned char c = (unsigned char) text[i];
+		size_t plain = json_plain(text, end);
 
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		buf_add(out, text + from, i - from);
-		from = i + 1;
-		if (c >= 0x20)
-			buf_format(out, "\\%c", c);
-		else if (c >= 8 && c <= 13 && letters[c - 8] != '\0')
-			buf_format(out, "\\%c", letters[c - 8]);
-		else
-			buf_format(out, "\\u%04x", c);
+		buf_add(out, text, plain);
+		text += plain;
+		if (text == end)
+			break;
+		write_escape(out, (unsigned char) *text++);
 	}
-	buf_add(out, text + from, length - from);
 	buf_add_char(out, '"');
 }
 
@@ -199,10 +236,16 @@ struct scan
 
 static bool scan_value(struct scan *scan);
 
+static bool
+is_space(char c)
+{
+	return c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t');
+}
+
 static void
 scan_space(struct scan *scan)
 {
-	while (scan->at < scan->end && memchr(" \t\r\n", *scan->at, 4) != NULL)
+	while (scan->at < scan->end && is_space(*scan->at))
 		scan->at++;
 }
 
@@ -235,16 +278,14 @@ scan_string(struct scan *scan)
 {
 	if (!scan_char(scan, '"'))
 		return false;
-	while (scan->at < scan->end)
+	for (;;)
 	{
-		unsigned char c = (unsigned char) *scan->at++;
-
-		if (c == '"')
+		scan->at += json_plain(scan->at, scan->end);
+		if (scan_char(scan, '"'))
 			return true;
-		if (c < 0x20 || (c == '\\' && !scan_escape(scan)))
+		if (!scan_char(scan, '\\') || !scan_escape(scan))
 			return false;
 	}
-	return false;
 }
 
 static bool
@@ -361,9 +402,12 @@ scan_value(struct scan *scan)
 static int
 name_at(const struct slice *name, const char *const *names, int count)
 {
+	size_t length = name->length - 2;
+
 	for (int i = 0; i < count; i++)
 	{
-		if (name->length == strlen(names[i]) + 2 && memcmp(name->text + 1, names[i], name->length - 2) == 0)
+		if (names[i][0] == name->text[1] && strncmp(names[i], name->text + 1, length) == 0 &&
+			names[i][length] == '\0')
 			return i;
 	}
 	return -1;
