@@ -24,7 +24,7 @@ struct message
 struct message *
 message_create(const char *text, size_t length)
 {
-	struct message *message = mem_alloc(sizeof(struct message) + length);
+	struct message *message = mem_resize(NULL, sizeof(struct message) + length);
 
 	message->refs = 1;
 	message->length = length;

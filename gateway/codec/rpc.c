@@ -107,7 +107,9 @@ rpc_write_error(struct buf *out, const char *id, const struct rpc_error *error)
 void
 rpc_write_notification(struct buf *out, const char *method, const char *params, size_t length)
 {
-	buf_format(out, "{\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":", method);
+	buf_add_text(out, "{\"jsonrpc\":\"2.0\",\"method\":\"");
+	buf_add_text(out, method);
+	buf_add_text(out, "\",\"params\":");
 	buf_add(out, params, length);
 	buf_add_char(out, '}');
 }
