@@ -5,12 +5,13 @@
  *
  * Reading refuses what PostgreSQL could not store or what two parsers could read differently: duplicate names,
  * U+0000, lone surrogates, bad UTF-8, integers beyond 64 bits, reals beyond a double, more than JSON_DEPTH_LIMIT
- * levels, anything behind the value. Depth is counted before jansson sees the text: its parser is recursive.
+ * levels, anything behind the value. Depth is counted before jansson sees the text: its parser is recursive. It sees only
+ * what is not plain (plain.c), which is rare.
  *
  * The scanner serves notifications and replays: an event is relayed as the text that arrived, so it must be known to be
  * one whole JSON value, and no more is needed from it than two or three members.
  *
- * Called from: codec/rpc, codec/value, chat/. Calls: jansson, base/buf.
+ * Called from: codec/rpc, codec/value, chat/. Calls: codec/plain, jansson, base/buf.
  */
 #include "codec/json.h"
 
@@ -18,6 +19,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "codec/plain.h"
 
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
@@ -100,9 +103,11 @@ error_words(enum json_error_code code)
 json_t *
 json_read(const char *text, size_t length, const char **why)
 {
+	json_t *value = plain_read(text, length);
 	json_error_t error;
-	json_t *value;
 
+	if (value != NULL)
+		return value;
 	if (too_deep(text, length))
 	{
 		*why = "more than 32 levels of nesting";
