@@ -16,7 +16,8 @@
 
 #include "base/mem.h"
 
-#define BUF_FIRST 256 /* bytes of the first allocation */
+#define BUF_FIRST                                                                                            \
+	1000 /* bytes of the first allocation: most never need another, and malloc has such at hand */
 
 char *
 buf_reserve(struct buf *buf, size_t length)
