@@ -331,9 +331,9 @@ scan_word(struct scan *scan, const char *word)
 	return true;
 }
 
-/* `"name": value`; the name's quotes are part of the slice. */
+/* `"name": `, its quotes being part of the slice. */
 static bool
-scan_pair(struct scan *scan, struct slice *name, struct slice *value)
+scan_name(struct scan *scan, struct slice *name)
 {
 	scan_space(scan);
 	name->text = scan->at;
@@ -344,10 +344,6 @@ scan_pair(struct scan *scan, struct slice *name, struct slice *value)
 	if (!scan_char(scan, ':'))
 		return false;
 	scan_space(scan);
-	value->text = scan->at;
-	if (!scan_value(scan))
-		return false;
-	value->length = (size_t) (scan->at - value->text);
 	return true;
 }
 
@@ -356,7 +352,6 @@ static bool
 scan_nest(struct scan *scan, char close)
 {
 	struct slice name;
-	struct slice value;
 	bool good;
 
 	if (++scan->depth > 4 * JSON_DEPTH_LIMIT)
@@ -366,7 +361,7 @@ scan_nest(struct scan *scan, char close)
 	{
 		do
 		{
-			good = close == '}' ? scan_pair(scan, &name, &value) : scan_value(scan);
+			good = (close == ']' || scan_name(scan, &name)) && scan_value(scan);
 			scan_space(scan);
 		} while (good && scan_char(scan, ','));
 		if (!good || !scan_char(scan, close))
@@ -403,44 +398,71 @@ scan_value(struct scan *scan)
 	}
 }
 
-/* Which of the names a pair has, or -1. */
-static int
-name_at(const struct slice *name, const char *const *names, int count)
+/* Which of the members a pair is, or NULL. */
+static struct json_wanted *
+wanted_as(const struct slice *name, struct json_wanted *wanted, int count)
 {
 	size_t length = name->length - 2;
 
 	for (int i = 0; i < count; i++)
 	{
-		if (names[i][0] == name->text[1] && strncmp(names[i], name->text + 1, length) == 0 &&
-			names[i][length] == '\0')
-			return i;
+		const char *its_name = wanted[i].name;
+
+		if (its_name[0] == name->text[1] && strncmp(its_name, name->text + 1, length) == 0 &&
+			its_name[length] == '\0')
+			return &wanted[i];
 	}
-	return -1;
+	return NULL;
 }
 
-bool
-json_members(const char *text, size_t length, const char *const *names, struct slice *values, int count)
-{
-	struct scan scan = {text, text + length, 0};
-	struct slice name;
-	struct slice value;
+static bool scan_wanted(struct scan *scan, struct json_wanted *wanted, int count);
 
-	memset(values, 0, (size_t) count * sizeof *values);
-	scan_space(&scan);
-	if (!scan_char(&scan, '{'))
+/* The value of this member; the first one of a name counts. */
+static bool
+scan_found(struct scan *scan, struct json_wanted *found)
+{
+	const char *from = scan->at;
+	bool good;
+
+	if (found->value.text != NULL)
+		return scan_value(scan);
+	if (found->inner != NULL && from < scan->end && *from == '{')
+		good = scan_wanted(scan, found->inner, found->inner_count);
+	else
+		good = scan_value(scan);
+	found->value = (struct slice){from, (size_t) (scan->at - from)};
+	return good;
+}
+
+/* An object with at least one member. */
+static bool
+scan_wanted(struct scan *scan, struct json_wanted *wanted, int count)
+{
+	struct json_wanted *found;
+	struct slice name;
+
+	if (!scan_char(scan, '{') || ++scan->depth > 4 * JSON_DEPTH_LIMIT)
 		return false;
 	do
 	{
-		int at;
-
-		if (!scan_pair(&scan, &name, &value))
+		if (!scan_name(scan, &name))
 			return false;
-		at = name_at(&name, names, count);
-		if (at >= 0 && values[at].text == NULL)
-			values[at] = value;
-		scan_space(&scan);
-	} while (scan_char(&scan, ','));
-	if (!scan_char(&scan, '}'))
+		found = wanted_as(&name, wanted, count);
+		if (found != NULL ? !scan_found(scan, found) : !scan_value(scan))
+			return false;
+		scan_space(scan);
+	} while (scan_char(scan, ','));
+	scan->depth--;
+	return scan_char(scan, '}');
+}
+
+bool
+json_members(const char *text, size_t length, struct json_wanted *wanted, int count)
+{
+	struct scan scan = {text, text + length, -1};
+
+	scan_space(&scan);
+	if (!scan_wanted(&scan, wanted, count))
 		return false;
 	scan_space(&scan);
 	return scan.at == scan.end;
@@ -449,11 +471,11 @@ json_members(const char *text, size_t length, const char *const *names, struct s
 bool
 json_member(const char *text, size_t length, const char *name, struct slice *value)
 {
-	struct slice found;
+	struct json_wanted wanted = {.name = name};
 
-	if (!json_members(text, length, &name, &found, 1) || found.text == NULL)
+	if (!json_members(text, length, &wanted, 1) || wanted.value.text == NULL)
 		return false;
-	*value = found;
+	*value = wanted.value;
 	return true;
 }
 
