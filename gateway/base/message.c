@@ -3,7 +3,7 @@
  * message.c
  *	  One outbound frame: an event for a thousand receivers is one buffer with a thousand references.
  *
- * The text is preceded by headroom, because the WebSocket library writes the frame header in front of the payload.
+ * The text is preceded by headroom, because the frame header is written in front of the payload.
  * That header is the same for every receiver (no masking, no compression), so sharing it is safe.
  *
  * Called from: chat/session, chat/feed, net/ws. Calls: base/mem.
