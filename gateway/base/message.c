@@ -6,7 +6,7 @@
  * The text is preceded by headroom, because the frame header is written in front of the payload.
  * That header is the same for every receiver (no masking, no compression), so sharing it is safe.
  *
- * Called from: chat/session, chat/feed, net/ws. Calls: base/mem.
+ * Called from: chat/session, chat/walk, net/ws. Calls: base/mem.
  */
 #include "base/message.h"
 

@@ -6,7 +6,7 @@
  * An id is kept as the JSON text it came in, so it goes back exactly: a string, a number or null. A request that
  * has none is a notification. A member `traceparent` (W3C Trace Context) may say which trace the call belongs to. Parameters go by name: an array of them is refused with a hint.
  *
- * Called from: chat/session (in), chat/reply (out), chat/hub (notifications). Calls: codec/json.
+ * Called from: chat/session (in), chat/reply (out), chat/walk (notifications). Calls: codec/json.
  */
 #include "codec/rpc.h"
 

@@ -4,7 +4,7 @@
  *	  Times and durations. Input is checked, never converted: PostgreSQL reads RFC 3339 and ISO 8601 by itself, and
  *	  whatever passes here must not fail there, because a value that fails at Bind takes a whole group of calls along.
  *
- * Called from: codec/value. Calls: base/buf.
+ * Called from: codec/value, chat/walk. Calls: base/buf.
  */
 #include "codec/time.h"
 
