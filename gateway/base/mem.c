@@ -177,13 +177,16 @@ arena_copy(struct arena *arena, const char *text, size_t length)
 char *
 arena_format(struct arena *arena, const char *format, ...)
 {
+	char most[64]; /* of such pieces fit into this */
 	va_list args;
 	int length;
 	char *text;
 
 	va_start(args, format);
-	length = vsnprintf(NULL, 0, format, args);
+	length = vsnprintf(most, sizeof most, format, args);
 	va_end(args);
+	if ((size_t) length < sizeof most)
+		return arena_copy(arena, most, (size_t) length);
 	text = arena_alloc(arena, (size_t) length + 1);
 	va_start(args, format);
 	vsnprintf(text, (size_t) length + 1, format, args);
