@@ -5,8 +5,7 @@
 
 #include <stddef.h>
 
-#define MESSAGE_HEADROOM                                                                                     \
-	32 /* bytes before the text, for the frame header and what the WebSocket library scribbles there */
+#define MESSAGE_HEADROOM 8 /* bytes before the text, for the frame header */
 
 struct message;
 

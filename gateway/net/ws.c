@@ -62,7 +62,7 @@
 	250 /* milliseconds: looks for silence fall on multiples of it, to wake the loop less often */
 #define HEADER_MAX 20000 /* bytes of one header, put together: more than all may have */
 
-_Static_assert(LWS_PRE <= MESSAGE_HEADROOM, "a message has room for the frame header");
+_Static_assert(FRAME_HEADER <= MESSAGE_HEADROOM, "a message has room for the frame header");
 
 struct queued
 {
