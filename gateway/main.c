@@ -15,7 +15,8 @@
  *	  pg/pool		the connection of this chat
  *	  pg/conn		sent, pipelined; answered after its Sync
  *	  pg/listener	notification
- *	  chat/feed		its users' sessions, from chat/hub and chat/large; one shared buffer
+ *	  chat/feed		its users' sessions, from chat/hub and chat/large
+ *	  chat/walk		to each of them, one shared buffer
  *	  net/ws		written when the socket takes it
  *
  * SIGTERM in a worker: no more accepts; over drain_seconds each socket's calls in flight are answered and it is closed

@@ -16,7 +16,9 @@
 
 #include "base/mem.h"
 
-#define BUF_FIRST 256 /* bytes of the first allocation */
+#define BUF_FIRST                                                                                            \
+	1000 /* bytes of the first allocation: most never need another, and malloc has such at hand */
+#define BUF_FORMAT 64 /* bytes that most formatted pieces fit into */
 
 char *
 buf_reserve(struct buf *buf, size_t length)
@@ -71,16 +73,20 @@ buf_add_identifier(struct buf *buf, const char *name)
 void
 buf_format(struct buf *buf, const char *format, ...)
 {
+	size_t room = BUF_FORMAT;
 	va_list args;
 	int length;
 
 	va_start(args, format);
-	length = vsnprintf(NULL, 0, format, args);
+	length = vsnprintf(buf_reserve(buf, room), room, format, args);
 	va_end(args);
-	buf_reserve(buf, (size_t) length + 1);
-	va_start(args, format);
-	vsnprintf(buf->data + buf->length, (size_t) length + 1, format, args);
-	va_end(args);
+	if ((size_t) length >= room)
+	{
+		room = (size_t) length + 1;
+		va_start(args, format);
+		vsnprintf(buf_reserve(buf, room), room, format, args);
+		va_end(args);
+	}
 	buf->length += (size_t) length;
 }
 

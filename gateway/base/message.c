@@ -3,10 +3,10 @@
  * message.c
  *	  One outbound frame: an event for a thousand receivers is one buffer with a thousand references.
  *
- * The text is preceded by headroom, because the WebSocket library writes the frame header in front of the payload.
+ * The text is preceded by headroom, because the frame header is written in front of the payload.
  * That header is the same for every receiver (no masking, no compression), so sharing it is safe.
  *
- * Called from: chat/session, chat/feed, net/ws. Calls: base/mem.
+ * Called from: chat/session, chat/walk, net/ws. Calls: base/mem.
  */
 #include "base/message.h"
 
@@ -24,7 +24,7 @@ struct message
 struct message *
 message_create(const char *text, size_t length)
 {
-	struct message *message = mem_alloc(sizeof(struct message) + length);
+	struct message *message = mem_resize(NULL, sizeof(struct message) + length);
 
 	message->refs = 1;
 	message->length = length;

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#define MESSAGE_HEADROOM 32 /* bytes before the text that the WebSocket library may scribble on */
+#define MESSAGE_HEADROOM 8 /* bytes before the text, for the frame header */
 
 struct message;
 

@@ -61,7 +61,7 @@ struct call
 	struct arena *arena;         /* owned; the call itself lies in it */
 	struct reply *reply;         /* where the answer goes, once */
 	struct rpc_request request;  /* id, method in the arena */
-	json_t *params;              /* request.params, owned */
+	json_t *params;              /* request.params, owned; NULL once prepared: it is encoded */
 	struct catalog *catalog;     /* owned reference; NULL until prepared */
 	const struct method *method; /* in catalog */
 	struct pg_call pg;           /* for the pool */
@@ -500,6 +500,8 @@ prepare(struct call *call, const struct session *session, struct rpc_error *erro
 	else if (check_names(call, error) && encode_arguments(call, session, error))
 	{
 		route(call, session);
+		json_decref(call->params);
+		call->params = NULL;
 		call->state = CALL_PREPARED;
 		return true;
 	}

@@ -10,9 +10,10 @@
  * 2. Whom it is for: {"to":…} comes once on the channel of each of these users, and an arrival serves those whose
  *	  channel it came on; from the outbox it comes once for all of them. {"chat":…} comes once, for the users whom the roster
  *	  has in that chat.
- * 3. The event's text is relayed as it is, unparsed but checked to be one whole object, in one shared buffer.
- * 4. A walk pushes to at most SLICE sessions a turn, so that calls are answered in between however many hear an event. It
- *	  holds handles: sessions may go meanwhile. A session in a replay is not pushed to: replay.c sees to the event.
+ * 3. The event's text is relayed as it is, unparsed but checked to be one whole object.
+ * 4. A walk (walk.c) pushes to at most SLICE sessions a turn, so that calls are answered in between however many hear an
+ *	  event. Events of a large chat that wait one behind the other are walked together, while they are for the same
+ *	  sessions.
  * 5. An event that was too large for a notification says "partial": it is read back, and all later ones wait behind it.
  *	  When it cannot be read, its receivers are replayed from their cursors; when there is no such event any more, nothing.
  * 6. A marker (cursor.c) is a notification too: when its turn comes, all before it have been walked, and `cursor` goes to
@@ -33,16 +34,14 @@
  * partial event could be read back or not.
  *
  * Called from: chat/hub, chat/outbox. Calls: chat/hub, chat/channel, chat/large, chat/roster, chat/replay, chat/cursor,
- * chat/watch, chat/session, codec/notification, pg/pool.
+ * chat/walk, chat/watch, chat/session, codec/notification, pg/pool.
  */
 #include "chat/feed.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
@@ -51,11 +50,9 @@
 #include "chat/hub.h"
 #include "chat/large.h"
 #include "chat/login.h"
-#include "chat/replay.h"
+#include "chat/walk.h"
 #include "chat/watch.h"
 #include "codec/notification.h"
-#include "codec/rpc.h"
-#include "codec/time.h"
 #include "pg/pool.h"
 
 #define QUEUE_LIMIT 10000 /* notifications waiting */
@@ -69,22 +66,8 @@ struct notice
 	char *payload;    /* owned */
 };
 
-/* An event, or a cursor, on its way to its receivers. */
-struct walk
-{
-	struct message *message; /* owned reference; NULL: none is on its way */
-	struct event_key key;    /* of the event; type is not kept */
-	int64_t cursor;          /* what it is; 0: an event */
-	uint64_t *sessions;      /* handles of the receivers; owned, kept for the next */
-	size_t size;             /* room in sessions */
-	size_t count;            /* of sessions */
-	size_t at;               /* the next one */
-	int64_t happened;        /* when the event did, in milliseconds since 1970; 0: not known */
-};
-
 static struct list queue;          /* struct notice; the first one is being read back when `reading` */
 static int queue_length;           /* of queue */
-static struct walk walk;           /* the one under way, or being collected */
 static int slice;                  /* pushes left in this slice */
 static struct timer next_turn;     /* set while the next slice is waited for */
 static bool reading;               /* read_call, or large_check, is under way */
@@ -107,91 +90,9 @@ start_slice(struct timer *timer)
 }
 
 static void
-collect_session(struct session *session, void *arg)
+push_slice(void)
 {
-	(void) arg;
-	if (walk.count == walk.size)
-	{
-		walk.size = walk.size ? 2 * walk.size : 64;
-		walk.sessions = mem_resize(walk.sessions, walk.size * sizeof *walk.sessions);
-	}
-	walk.sessions[walk.count++] = session_handle(session);
-}
-
-static void
-collect_user(struct roster_user *chats, void *arg)
-{
-	struct hub_user *user = list_entry(chats, struct hub_user, chats);
-	struct list *node;
-	struct list *after;
-
-	list_each(node, after, &user->sessions)
-	{
-		collect_session(list_entry(node, struct session, neighbours), arg);
-	}
-}
-
-/* Send this to whom was collected; it begins when the notice is done with. */
-static void
-start_walk(const char *method, const struct slice *params, int64_t cursor)
-{
-	struct buf text = {0};
-
-	walk.at = 0;
-	walk.cursor = cursor;
-	walk.happened = 0;
-	if (walk.count > 0)
-	{
-		rpc_write_notification(&text, method, params->text, params->length);
-		walk.message = message_create(text.data, text.length);
-	}
-	buf_free(&text);
-}
-
-static void
-pass_on(struct session *session)
-{
-	if (walk.cursor != 0)
-		session_push_cursor(session, walk.message, walk.cursor);
-	else if (!replay_takes(session, walk.message, &walk.key))
-		session_push_event(session, walk.message);
-}
-
-/* So many sockets have the event now. The database's clock is not ours: what seems to come from the future took no time. */
-static void
-count_pushes(unsigned long pushes)
-{
-	struct timespec now;
-	int64_t delay;
-
-	if (walk.happened == 0 || pushes == 0)
-		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	delay = (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000 - walk.happened;
-	stats_observe(HISTOGRAM_EVENTS, delay > 0 ? (uint64_t) delay * 1000000 : 0, pushes);
-}
-
-static void
-walk_on(void)
-{
-	int before = slice;
-
-	while (walk.at < walk.count && slice > 0)
-	{
-		struct session *session = session_find(walk.sessions[walk.at++]);
-
-		if (session == NULL || session->user_id == 0)
-			continue;
-		slice--;
-		pass_on(session);
-	}
-	count_pushes((unsigned long) (before - slice));
-	if (walk.at == walk.count)
-	{
-		message_release(walk.message);
-		walk.message = NULL;
-		walk.count = 0;
-	}
+	slice -= walk_on(slice);
 	if (slice == 0)
 		timer_set(&next_turn, 1, start_slice);
 }
@@ -225,25 +126,12 @@ tell_user(struct hub_user *user, const struct notification *notification)
 	else if (user->attended && notification_is(notification, "presence_changed"))
 		watch_changed(&notification->event);
 	else if (notification->chat == 0 || !roster_has(&user->chats, notification->chat, &since))
-		collect_user(&user->chats, NULL);
+		walk_collect_user(&user->chats, NULL);
 	if (notification->chat != 0)
 		large_change(user, notification->chat, notification->id,
 					 notification_is(notification, "member_left"));
 	else if (notification->grown)
 		large_change(user, notification->chat_id, notification->id, false);
-}
-
-/* What they should have got could not be had. */
-static void
-replay_collected(void)
-{
-	for (size_t i = 0; i < walk.count; i++)
-	{
-		struct session *session = session_find(walk.sessions[i]);
-
-		if (session != NULL)
-			replay_from_cursor(session, INT64_MAX);
-	}
 }
 
 /*
@@ -260,7 +148,7 @@ relay(const char *channel, const struct notification *notification, const struct
 	cursor_came(notification->id);
 	if (notification->to.text == NULL)
 	{
-		roster_each(notification->chat, notification->id, collect_user, NULL);
+		roster_each(notification->chat, notification->id, walk_collect_user, NULL);
 		roster_saw(notification->chat, notification->id);
 	}
 	while (notification_receiver(notification, &at, id, sizeof id))
@@ -269,30 +157,24 @@ relay(const char *channel, const struct notification *notification, const struct
 		if (user != NULL && (channel == NULL || channel_is_of(user, channel)))
 			tell_user(user, notification);
 	}
-	walk.key = (struct event_key){.chat_id = notification->chat_id, .id = notification->id};
 	if (event->text != NULL)
-	{
-		start_walk("event", event, 0);
-		walk.happened = time_milliseconds(notification->at.text, notification->at.length);
-	}
+		walk_begin(notification, event);
 	else if (lost)
-		replay_collected();
-	if (walk.message == NULL)
-		walk.count = 0;
+		walk_replay();
+	if (!walk_is_on())
+		walk_cancel();
 }
 
 /* Tell everybody who has it all; 0: there is nothing to be told. */
 static void
 relay_cursor(int64_t cursor)
 {
-	char params[48];
-	struct slice text = {params, 0};
-
 	if (cursor == 0)
 		return;
-	text.length = (size_t) snprintf(params, sizeof params, "{\"cursor\":\"%" PRId64 "\"}", cursor);
-	hub_each_session(collect_session, NULL);
-	start_walk("cursor", &text, cursor);
+	hub_each_session(walk_collect, NULL);
+	walk_begin_cursor(cursor);
+	if (!walk_is_on())
+		walk_cancel();
 }
 
 static void
@@ -365,9 +247,8 @@ on_checked(bool good)
 	else
 	{
 		log_write(LEVEL_WARN, "members_not_checked", "chat_id=%" PRId64, notification.chat);
-		roster_each(notification.chat, 0, collect_user, NULL);
-		replay_collected();
-		walk.count = 0;
+		roster_each(notification.chat, 0, walk_collect_user, NULL);
+		walk_replay();
 		free_notice(&notice->node);
 		timer_set(&next_turn, 1, start_slice);
 	}
@@ -385,10 +266,38 @@ count_event(const struct slice *type)
 	stats_series_move(SERIES_EVENTS, good ? stats_series(SERIES_EVENTS, type->text, type->length) : 0, 0, 1);
 }
 
+/* The first of the queue goes along with the event of a large chat that is about to be walked; false: it has its own turn. */
+static bool
+join(struct notice *notice, int64_t chat)
+{
+	struct notification notification;
+
+	if (!notification_read(notice->payload, strlen(notice->payload), &notification) ||
+		notification.to.text != NULL || notification.chat != chat || notification.partial ||
+		(notification.id != 0 && roster_gap(chat, notification.id, notification.prev_id)))
+		return false;
+	roster_each(chat, notification.id, walk_collect_user, NULL);
+	if (!walk_join(&notification))
+		return false;
+	count_event(&notification.type);
+	cursor_came(notification.id);
+	roster_saw(chat, notification.id);
+	free_notice(&notice->node);
+	return true;
+}
+
+static void
+join_all(int64_t chat)
+{
+	while (!list_empty(&queue) && join(list_entry(queue.next, struct notice, node), chat))
+		continue;
+}
+
 /* The first of the queue: relayed, or at least begun to be read back or looked into. */
 static void
 begin(struct notice *notice)
 {
+	int64_t chat = 0;
 	struct notification notification = {0};
 	int64_t horizon = 0;
 
@@ -412,8 +321,13 @@ begin(struct notice *notice)
 		return;
 	}
 	else
+	{
 		relay(notice->channel, &notification, &notification.event, false);
+		chat = notification.to.text == NULL ? notification.chat : 0;
+	}
 	free_notice(&notice->node);
+	if (chat != 0 && walk_is_on())
+		join_all(chat);
 }
 
 static void
@@ -421,8 +335,8 @@ advance(void)
 {
 	while (!reading && next_turn.place == 0)
 	{
-		if (walk.message != NULL)
-			walk_on();
+		if (walk_is_on())
+			push_slice();
 		else if (!list_empty(&queue))
 			begin(list_entry(queue.next, struct notice, node));
 		else
@@ -478,8 +392,5 @@ feed_close(void)
 	timer_clear(&next_turn);
 	while (!list_empty(&queue))
 		free_notice(queue.next);
-	if (walk.message != NULL)
-		message_release(walk.message);
-	mem_free(walk.sessions);
-	walk = (struct walk){0};
+	walk_close();
 }

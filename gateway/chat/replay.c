@@ -35,7 +35,7 @@
  * A database that is away is waited for. What it refuses for good, or FAILURES_LIMIT times, ends in `resync`: the client
  * calls sync itself.
  *
- * Called from: chat/hub, chat/feed, chat/login, chat/session. Calls: pg/pool, chat/session, chat/alive, codec/notification.
+ * Called from: chat/hub, chat/feed, chat/walk, chat/login, chat/session. Calls: pg/pool, chat/session, chat/alive, codec/notification.
  */
 #include "chat/replay.h"
 
@@ -51,6 +51,7 @@
 #include "base/stats.h"
 #include "chat/alive.h"
 #include "chat/hub.h"
+#include "chat/walk.h"
 #include "codec/rpc.h"
 #include "pg/pool.h"
 
@@ -554,6 +555,20 @@ replay_leave(struct session *session)
 		replay_free(replay);
 }
 
+/* Another session of this replay has had it: with others of the same walk behind it, perhaps. */
+static bool
+is_held(const struct replay *replay, const struct message *message)
+{
+	const struct list *node = replay->held.prev;
+
+	for (int i = 0; i < WALK_TOGETHER && node != &replay->held; i++, node = node->prev)
+	{
+		if (list_entry(node, struct held, node)->message == message)
+			return true;
+	}
+	return false;
+}
+
 bool
 replay_takes(struct session *session, struct message *message, const struct event_key *key)
 {
@@ -562,8 +577,7 @@ replay_takes(struct session *session, struct message *message, const struct even
 
 	if (replay == NULL)
 		return false;
-	if (!replay->asked || replay->again ||
-		(!list_empty(&replay->held) && list_entry(replay->held.prev, struct held, node)->message == message))
+	if (!replay->asked || replay->again || is_held(replay, message))
 		return true;
 	replay->held_bytes += message_length(message);
 	if (++replay->held_count > HELD_LIMIT || replay->held_bytes > (size_t) config.outbound_limit)

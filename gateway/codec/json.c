@@ -5,19 +5,53 @@
  *
  * Reading refuses what PostgreSQL could not store or what two parsers could read differently: duplicate names,
  * U+0000, lone surrogates, bad UTF-8, integers beyond 64 bits, reals beyond a double, more than JSON_DEPTH_LIMIT
- * levels, anything behind the value. Depth is counted before jansson sees the text: its parser is recursive.
+ * levels, anything behind the value. Depth is counted before jansson sees the text: its parser is recursive. It sees only
+ * what is not plain (plain.c), which is rare.
  *
  * The scanner serves notifications and replays: an event is relayed as the text that arrived, so it must be known to be
  * one whole JSON value, and no more is needed from it than two or three members.
  *
- * Called from: codec/rpc, codec/value, chat/. Calls: jansson, base/buf.
+ * Called from: codec/rpc, codec/value, chat/. Calls: codec/plain, jansson, base/buf.
  */
 #include "codec/json.h"
 
-#include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "codec/plain.h"
+
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* Whether one of eight bytes ends what is plain. */
+static bool
+has_special(uint64_t bytes)
+{
+	uint64_t quote = bytes ^ EACH_BYTE('"');
+	uint64_t backslash = bytes ^ EACH_BYTE('\\');
+
+	return (((bytes - EACH_BYTE(0x20)) & ~bytes) | ((quote - EACH_BYTE(1)) & ~quote) |
+			((backslash - EACH_BYTE(1)) & ~backslash)) &
+		   EACH_BYTE(0x80);
+}
+
+size_t
+json_plain(const char *text, const char *end)
+{
+	const char *at = text;
+	uint64_t bytes;
+
+	for (; end - at >= 8; at += 8)
+	{
+		memcpy(&bytes, at, 8);
+		if (has_special(bytes))
+			break;
+	}
+	while (at < end && (unsigned char) *at >= 0x20 && *at != '"' && *at != '\\')
+		at++;
+	return (size_t) (at - text);
+}
 
 /* The deepest nesting in the text; brackets inside strings don't count. */
 static bool
@@ -69,9 +103,11 @@ error_words(enum json_error_code code)
 json_t *
 json_read(const char *text, size_t length, const char **why)
 {
+	json_t *value = plain_read(text, length);
 	json_error_t error;
-	json_t *value;
 
+	if (value != NULL)
+		return value;
 	if (too_deep(text, length))
 	{
 		*why = "more than 32 levels of nesting";
@@ -83,29 +119,35 @@ json_read(const char *text, size_t length, const char **why)
 	return value;
 }
 
+static void
+write_escape(struct buf *out, unsigned char c)
+{
+	static const char letters[] = "btn\0fr"; /* of the escapes for 8, 9, 10, 12, 13 */
+
+	if (c >= 0x20)
+		buf_format(out, "\\%c", c);
+	else if (c >= 8 && c <= 13 && letters[c - 8] != '\0')
+		buf_format(out, "\\%c", letters[c - 8]);
+	else
+		buf_format(out, "\\u%04x", c);
+}
+
 void
 json_write_string(struct buf *out, const char *text, size_t length)
 {
-	static const char letters[] = "btn\0fr"; /* of the escapes for 8, 9, 10, 12, 13 */
-	size_t from = 0;
+	const char *end = text + length;
 
 	buf_add_char(out, '"');
-	for (size_t i = 0; i < length; i++)
+	for (;;)
 	{
-		unsigned char c = (unsigned char) text[i];
+		size_t plain = json_plain(text, end);
 
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		buf_add(out, text + from, i - from);
-		from = i + 1;
-		if (c >= 0x20)
-			buf_format(out, "\\%c", c);
-		else if (c >= 8 && c <= 13 && letters[c - 8] != '\0')
-			buf_format(out, "\\%c", letters[c - 8]);
-		else
-			buf_format(out, "\\u%04x", c);
+		buf_add(out, text, plain);
+		text += plain;
+		if (text == end)
+			break;
+		write_escape(out, (unsigned char) *text++);
 	}
-	buf_add(out, text + from, length - from);
 	buf_add_char(out, '"');
 }
 
@@ -199,10 +241,16 @@ struct scan
 
 static bool scan_value(struct scan *scan);
 
+static bool
+is_space(char c)
+{
+	return c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t');
+}
+
 static void
 scan_space(struct scan *scan)
 {
-	while (scan->at < scan->end && memchr(" \t\r\n", *scan->at, 4) != NULL)
+	while (scan->at < scan->end && is_space(*scan->at))
 		scan->at++;
 }
 
@@ -235,16 +283,14 @@ scan_string(struct scan *scan)
 {
 	if (!scan_char(scan, '"'))
 		return false;
-	while (scan->at < scan->end)
+	for (;;)
 	{
-		unsigned char c = (unsigned char) *scan->at++;
-
-		if (c == '"')
+		scan->at += json_plain(scan->at, scan->end);
+		if (scan_char(scan, '"'))
 			return true;
-		if (c < 0x20 || (c == '\\' && !scan_escape(scan)))
+		if (!scan_char(scan, '\\') || !scan_escape(scan))
 			return false;
 	}
-	return false;
 }
 
 static bool
@@ -285,9 +331,9 @@ scan_word(struct scan *scan, const char *word)
 	return true;
 }
 
-/* `"name": value`; the name's quotes are part of the slice. */
+/* `"name": `, its quotes being part of the slice. */
 static bool
-scan_pair(struct scan *scan, struct slice *name, struct slice *value)
+scan_name(struct scan *scan, struct slice *name)
 {
 	scan_space(scan);
 	name->text = scan->at;
@@ -298,10 +344,6 @@ scan_pair(struct scan *scan, struct slice *name, struct slice *value)
 	if (!scan_char(scan, ':'))
 		return false;
 	scan_space(scan);
-	value->text = scan->at;
-	if (!scan_value(scan))
-		return false;
-	value->length = (size_t) (scan->at - value->text);
 	return true;
 }
 
@@ -310,7 +352,6 @@ static bool
 scan_nest(struct scan *scan, char close)
 {
 	struct slice name;
-	struct slice value;
 	bool good;
 
 	if (++scan->depth > 4 * JSON_DEPTH_LIMIT)
@@ -320,7 +361,7 @@ scan_nest(struct scan *scan, char close)
 	{
 		do
 		{
-			good = close == '}' ? scan_pair(scan, &name, &value) : scan_value(scan);
+			good = (close == ']' || scan_name(scan, &name)) && scan_value(scan);
 			scan_space(scan);
 		} while (good && scan_char(scan, ','));
 		if (!good || !scan_char(scan, close))
@@ -357,41 +398,71 @@ scan_value(struct scan *scan)
 	}
 }
 
-/* Which of the names a pair has, or -1. */
-static int
-name_at(const struct slice *name, const char *const *names, int count)
+/* Which of the members a pair is, or NULL. */
+static struct json_wanted *
+wanted_as(const struct slice *name, struct json_wanted *wanted, int count)
 {
+	size_t length = name->length - 2;
+
 	for (int i = 0; i < count; i++)
 	{
-		if (name->length == strlen(names[i]) + 2 && memcmp(name->text + 1, names[i], name->length - 2) == 0)
-			return i;
+		const char *its_name = wanted[i].name;
+
+		if (its_name[0] == name->text[1] && strncmp(its_name, name->text + 1, length) == 0 &&
+			its_name[length] == '\0')
+			return &wanted[i];
 	}
-	return -1;
+	return NULL;
 }
 
-bool
-json_members(const char *text, size_t length, const char *const *names, struct slice *values, int count)
-{
-	struct scan scan = {text, text + length, 0};
-	struct slice name;
-	struct slice value;
+static bool scan_wanted(struct scan *scan, struct json_wanted *wanted, int count);
 
-	memset(values, 0, (size_t) count * sizeof *values);
-	scan_space(&scan);
-	if (!scan_char(&scan, '{'))
+/* The value of this member; the first one of a name counts. */
+static bool
+scan_found(struct scan *scan, struct json_wanted *found)
+{
+	const char *from = scan->at;
+	bool good;
+
+	if (found->value.text != NULL)
+		return scan_value(scan);
+	if (found->inner != NULL && from < scan->end && *from == '{')
+		good = scan_wanted(scan, found->inner, found->inner_count);
+	else
+		good = scan_value(scan);
+	found->value = (struct slice){from, (size_t) (scan->at - from)};
+	return good;
+}
+
+/* An object with at least one member. */
+static bool
+scan_wanted(struct scan *scan, struct json_wanted *wanted, int count)
+{
+	struct json_wanted *found;
+	struct slice name;
+
+	if (!scan_char(scan, '{') || ++scan->depth > 4 * JSON_DEPTH_LIMIT)
 		return false;
 	do
 	{
-		int at;
-
-		if (!scan_pair(&scan, &name, &value))
+		if (!scan_name(scan, &name))
 			return false;
-		at = name_at(&name, names, count);
-		if (at >= 0 && values[at].text == NULL)
-			values[at] = value;
-		scan_space(&scan);
-	} while (scan_char(&scan, ','));
-	if (!scan_char(&scan, '}'))
+		found = wanted_as(&name, wanted, count);
+		if (found != NULL ? !scan_found(scan, found) : !scan_value(scan))
+			return false;
+		scan_space(scan);
+	} while (scan_char(scan, ','));
+	scan->depth--;
+	return scan_char(scan, '}');
+}
+
+bool
+json_members(const char *text, size_t length, struct json_wanted *wanted, int count)
+{
+	struct scan scan = {text, text + length, -1};
+
+	scan_space(&scan);
+	if (!scan_wanted(&scan, wanted, count))
 		return false;
 	scan_space(&scan);
 	return scan.at == scan.end;
@@ -400,11 +471,11 @@ json_members(const char *text, size_t length, const char *const *names, struct s
 bool
 json_member(const char *text, size_t length, const char *name, struct slice *value)
 {
-	struct slice found;
+	struct json_wanted wanted = {.name = name};
 
-	if (!json_members(text, length, &name, &found, 1) || found.text == NULL)
+	if (!json_members(text, length, &wanted, 1) || wanted.value.text == NULL)
 		return false;
-	*value = found;
+	*value = wanted.value;
 	return true;
 }
 

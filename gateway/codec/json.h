@@ -29,12 +29,23 @@ extern json_t *json_read(const char *text, size_t length, const char **why);
 extern void json_write(struct buf *out, const json_t *value);
 extern void json_write_string(struct buf *out, const char *text, size_t length);
 
+/* How much of the text, up to `end`, may stand in a string as it is: what comes before a quote, a backslash, a control. */
+extern size_t json_plain(const char *text, const char *end);
+
+/* A member that is looked for. */
+struct json_wanted
+{
+	const char *name;          /* of it */
+	struct json_wanted *inner; /* members of it that are looked for too; borrowed, may be NULL */
+	int inner_count;           /* of them; it is then to be no empty object */
+	struct slice value;        /* text NULL before, and when it is not there */
+};
+
 /*
- * Find members of the object that the text is, without parsing the rest; what is not there gets text NULL. False when
- * the text is not exactly one well-formed object with at least one member. Names with escapes are not recognised.
+ * Find members of the object that the text is, without parsing the rest. False when the text is not exactly one
+ * well-formed object with at least one member. Names with escapes are not recognised.
  */
-extern bool json_members(const char *text, size_t length, const char *const *names, struct slice *values,
-						 int count);
+extern bool json_members(const char *text, size_t length, struct json_wanted *wanted, int count);
 
 /* The same for one member; false, and *value as it was, also when it is not there. */
 extern bool json_member(const char *text, size_t length, const char *name, struct slice *value);

@@ -61,42 +61,63 @@ notification_horizon(const char *payload, size_t length)
 	return notification_number(&horizon);
 }
 
+/* What routing needs of an event. */
+enum
+{
+	MEMBER_TYPE,
+	MEMBER_CHAT,
+	MEMBER_ID,
+	MEMBER_PREVIOUS,
+	MEMBER_PARTIAL,
+	MEMBER_LARGE,
+	MEMBER_AT,
+	MEMBER_COUNT
+};
+
+static const struct json_wanted of_event[MEMBER_COUNT] = {[MEMBER_TYPE] = {.name = "type"},
+														  [MEMBER_CHAT] = {.name = "chat_id"},
+														  [MEMBER_ID] = {.name = "id"},
+														  [MEMBER_PREVIOUS] = {.name = "prev_id"},
+														  [MEMBER_PARTIAL] = {.name = "partial"},
+														  [MEMBER_LARGE] = {.name = "large"},
+														  [MEMBER_AT] = {.name = "at"}};
+
 void
 notification_event(const struct slice *event, struct event_key *key)
 {
-	static const char *const names[] = {"type", "chat_id", "id"};
-	struct slice members[3];
+	struct json_wanted wanted[MEMBER_COUNT];
 
-	json_members(event->text, event->length, names, members, 3);
-	unquote(&members[0]);
-	*key = (struct event_key){.type = members[0],
-							  .chat_id = notification_number(&members[1]),
-							  .id = notification_number(&members[2])};
+	memcpy(wanted, of_event, sizeof wanted);
+	json_members(event->text, event->length, wanted, MEMBER_ID + 1);
+	unquote(&wanted[MEMBER_TYPE].value);
+	*key = (struct event_key){.type = wanted[MEMBER_TYPE].value,
+							  .chat_id = notification_number(&wanted[MEMBER_CHAT].value),
+							  .id = notification_number(&wanted[MEMBER_ID].value)};
 }
 
 bool
 notification_read(const char *payload, size_t length, struct notification *notification)
 {
-	static const char *const outer_names[] = {"to", "chat", "event"};
-	static const char *const inner_names[] = {"type", "chat_id", "id", "prev_id", "partial", "large", "at"};
-	struct slice outer[3];
-	struct slice inner[7];
+	struct json_wanted inner[MEMBER_COUNT];
+	struct json_wanted outer[] = {
+		{.name = "to"}, {.name = "chat"}, {.name = "event", .inner = inner, .inner_count = MEMBER_COUNT}};
+	const struct slice *event = &outer[2].value;
 
-	if (!json_members(payload, length, outer_names, outer, 3) || outer[2].text == NULL ||
-		!json_members(outer[2].text, outer[2].length, inner_names, inner, 7))
+	memcpy(inner, of_event, sizeof inner);
+	if (!json_members(payload, length, outer, 3) || event->text == NULL || event->text[0] != '{')
 		return false;
-	unquote(&inner[0]);
-	unquote(&inner[6]);
-	*notification = (struct notification){.to = outer[0],
-										  .chat = notification_number(&outer[1]),
-										  .event = outer[2],
-										  .type = inner[0],
-										  .at = inner[6],
-										  .chat_id = notification_number(&inner[1]),
-										  .id = notification_number(&inner[2]),
-										  .prev_id = notification_number(&inner[3]),
-										  .partial = slice_is(&inner[4], "true"),
-										  .grown = slice_is(&inner[5], "true")};
+	unquote(&inner[MEMBER_TYPE].value);
+	unquote(&inner[MEMBER_AT].value);
+	*notification = (struct notification){.to = outer[0].value,
+										  .chat = notification_number(&outer[1].value),
+										  .event = *event,
+										  .type = inner[MEMBER_TYPE].value,
+										  .at = inner[MEMBER_AT].value,
+										  .chat_id = notification_number(&inner[MEMBER_CHAT].value),
+										  .id = notification_number(&inner[MEMBER_ID].value),
+										  .prev_id = notification_number(&inner[MEMBER_PREVIOUS].value),
+										  .partial = slice_is(&inner[MEMBER_PARTIAL].value, "true"),
+										  .grown = slice_is(&inner[MEMBER_LARGE].value, "true")};
 	return notification->to.text != NULL || notification->chat != 0;
 }
 

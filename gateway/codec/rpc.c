@@ -6,7 +6,7 @@
  * An id is kept as the JSON text it came in, so it goes back exactly: a string, a number or null. A request that
  * has none is a notification. A member `traceparent` (W3C Trace Context) may say which trace the call belongs to. Parameters go by name: an array of them is refused with a hint.
  *
- * Called from: chat/session (in), chat/reply (out), chat/hub (notifications). Calls: codec/json.
+ * Called from: chat/session (in), chat/reply (out), chat/walk (notifications). Calls: codec/json.
  */
 #include "codec/rpc.h"
 
@@ -107,7 +107,9 @@ rpc_write_error(struct buf *out, const char *id, const struct rpc_error *error)
 void
 rpc_write_notification(struct buf *out, const char *method, const char *params, size_t length)
 {
-	buf_format(out, "{\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":", method);
+	buf_add_text(out, "{\"jsonrpc\":\"2.0\",\"method\":\"");
+	buf_add_text(out, method);
+	buf_add_text(out, "\",\"params\":");
 	buf_add(out, params, length);
 	buf_add_char(out, '}');
 }

@@ -4,11 +4,10 @@
  *	  Times and durations. Input is checked, never converted: PostgreSQL reads RFC 3339 and ISO 8601 by itself, and
  *	  whatever passes here must not fail there, because a value that fails at Bind takes a whole group of calls along.
  *
- * Called from: codec/value. Calls: base/buf.
+ * Called from: codec/value, chat/walk. Calls: base/buf.
  */
 #include "codec/time.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* Exactly `count` digits as a number within the bounds; moves on. */
@@ -107,10 +106,20 @@ days_since_1970(int64_t year, int64_t month, int64_t day)
 		   719469;
 }
 
+/* So many digits, checked before. */
+static int64_t
+number_at(const char *text, int count)
+{
+	int64_t number = 0;
+
+	while (count-- > 0)
+		number = 10 * number + (*text++ - '0');
+	return number;
+}
+
 int64_t
 time_milliseconds(const char *text, size_t length)
 {
-	int parts[6];
 	int64_t number = 0;
 	char copy[48];
 
@@ -120,9 +129,9 @@ time_milliseconds(const char *text, size_t length)
 	copy[length] = '\0';
 	if (!time_is_timestamp(copy) || copy[length - 1] != 'Z')
 		return 0;
-	sscanf(copy, "%4d-%2d-%2dT%2d:%2d:%2d", &parts[0], &parts[1], &parts[2], &parts[3], &parts[4], &parts[5]);
-	number = days_since_1970(parts[0], parts[1], parts[2]) * 24 + parts[3];
-	number = ((number * 60 + parts[4]) * 60 + parts[5]) * 1000;
+	number = days_since_1970(number_at(copy, 4), number_at(copy + 5, 2), number_at(copy + 8, 2)) * 24;
+	number = ((number + number_at(copy + 11, 2)) * 60 + number_at(copy + 14, 2)) * 60;
+	number = (number + number_at(copy + 17, 2)) * 1000;
 	for (int i = 0; copy[19] == '.' && i < 3 && copy[20 + i] != 'Z'; i++)
 		number += (copy[20 + i] - '0') * (i == 0 ? 100 : i == 1 ? 10 : 1);
 	return number;

@@ -13,9 +13,10 @@
  * holds itself back. What is longer than PIECE leaves in fragments, so that a slow reader is seen to read. One that
  * takes nothing for slow_timeout is closed with 4008.
  *
- * Several frames in one write: their headers are ours, and LWS_WRITE_RAW has the library put none in front. It is its
- * write all the same: what is left of it goes out before anything else, its pongs too, so no frame is torn. Nothing is
- * written while it keeps something: lws_write then does not tell how much it took.
+ * Frames with their headers are ours, and we send them ourselves: the library's way to send() costs as much again as all
+ * that we do for a message. Of what the kernel does not take the rest is given to the library, LWS_WRITE_RAW having it put
+ * no header in front: that goes out before anything else, its pongs too, so no frame is torn. Nothing is written while it
+ * keeps something.
  *
  * Silence: who has not been heard for ping_interval, or three quarters of it, is pinged, and is cut when nothing has
  * come for ping_interval after that. Each socket has a timer in our heap, the first one set to a random moment of the
@@ -35,6 +36,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/config.h"
@@ -60,7 +62,7 @@
 	250 /* milliseconds: looks for silence fall on multiples of it, to wake the loop less often */
 #define HEADER_MAX 20000 /* bytes of one header, put together: more than all may have */
 
-_Static_assert(LWS_PRE <= MESSAGE_HEADROOM, "a message has room for the frame header");
+_Static_assert(FRAME_HEADER <= MESSAGE_HEADROOM, "a message has room for the frame header");
 
 struct queued
 {
@@ -72,6 +74,7 @@ struct queued
 struct ws
 {
 	struct lws *wsi;         /* libwebsockets' */
+	int fd;                  /* its socket */
 	struct session *session; /* its session, from established to closed */
 	struct buf frame;        /* fragments of the message under way */
 	struct list queue;       /* struct queued, to be written */
@@ -109,15 +112,6 @@ pop(struct ws *ws)
 	mem_free(queued);
 }
 
-static bool
-write_now(struct ws *ws, struct message *message)
-{
-	int length = (int) message_length(message);
-
-	return lws_write(ws->wsi, (unsigned char *) message_text(message), message_length(message),
-					 LWS_WRITE_TEXT) >= length;
-}
-
 /* The library looks at its timers only when something happens to one of its sockets: so something does. */
 static void
 limit_time(struct ws *ws, enum pending_timeout reason, int seconds)
@@ -139,22 +133,63 @@ ws_close(void *socket, int code, const char *reason)
 	lws_callback_on_writable(ws->wsi);
 }
 
-/* A text frame behind `at`, as short as PIECE; → its size. */
+/* Of so many bytes, no more than PIECE. */
+static size_t
+header_size(size_t length)
+{
+	return length < 126 ? 2 : FRAME_HEADER;
+}
+
+/* That of a text frame. */
+static void
+put_header(unsigned char *at, size_t length)
+{
+	at[0] = 0x81; /* text, final */
+	at[1] = (unsigned char) (length < 126 ? length : 126);
+	if (length < 126)
+		return;
+	at[2] = (unsigned char) (length >> 8);
+	at[3] = (unsigned char) length;
+}
+
+/* A text frame behind `at`; → its size. */
 static size_t
 put_frame(unsigned char *at, struct message *message)
 {
 	size_t length = message_length(message);
-	size_t header = length < 126 ? 2 : 4;
 
-	at[0] = 0x81; /* text, final */
-	at[1] = (unsigned char) (length < 126 ? length : 126);
-	if (header == 4)
-	{
-		at[2] = (unsigned char) (length >> 8);
-		at[3] = (unsigned char) length;
-	}
-	memcpy(at + header, message_text(message), length);
-	return header + length;
+	put_header(at, length);
+	memcpy(at + header_size(length), message_text(message), length);
+	return header_size(length) + length;
+}
+
+/* Whole frames to the kernel, and what it does not take to the library. False: the socket is broken. */
+static bool
+put_out(struct ws *ws, unsigned char *frames, size_t length)
+{
+	ssize_t sent = send(ws->fd, frames, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (sent == (ssize_t) length)
+		return true;
+	if (sent < 0)
+		sent = 0;
+	length -= (size_t) sent;
+	return lws_write(ws->wsi, frames + sent, length, LWS_WRITE_RAW) >= (int) length;
+}
+
+/* The first message, in the room in front of it: no other receiver's frame looks different. */
+static bool
+write_first(struct ws *ws)
+{
+	struct message *message = list_entry(ws->queue.next, struct queued, node)->message;
+	size_t header = header_size(message_length(message));
+	unsigned char *frame = (unsigned char *) message_text(message) - header;
+	bool good;
+
+	put_header(frame, message_length(message));
+	good = put_out(ws, frame, header + message_length(message));
+	pop(ws);
+	return good;
 }
 
 /* How many messages from the front of the queue go into one write; 0: the first one is too long. */
@@ -182,16 +217,15 @@ count_fitting(struct ws *ws)
 static bool
 write_together(struct ws *ws, int count)
 {
-	unsigned char frames[LWS_PRE + PIECE];
+	unsigned char frames[PIECE];
 	size_t length = 0;
 
 	while (count-- > 0)
 	{
-		length +=
-			put_frame(frames + LWS_PRE + length, list_entry(ws->queue.next, struct queued, node)->message);
+		length += put_frame(frames + length, list_entry(ws->queue.next, struct queued, node)->message);
 		pop(ws);
 	}
-	return lws_write(ws->wsi, frames + LWS_PRE, length, LWS_WRITE_RAW) >= (int) length;
+	return put_out(ws, frames, length);
 }
 
 /* The next piece of the first message in the queue; false: the socket is broken. */
@@ -218,15 +252,10 @@ static bool
 write_some(struct ws *ws)
 {
 	int count = count_fitting(ws);
-	bool good;
 
 	if (count == 0)
 		return write_piece(ws);
-	if (count > 1)
-		return write_together(ws, count);
-	good = write_now(ws, list_entry(ws->queue.next, struct queued, node)->message);
-	pop(ws);
-	return good;
+	return count == 1 ? write_first(ws) : write_together(ws, count);
 }
 
 static void
@@ -573,6 +602,7 @@ ws_established(struct lws *wsi, struct peer *peer)
 	char address[64];
 
 	ws->wsi = wsi;
+	ws->fd = (int) lws_get_socket_fd(wsi);
 	list_init(&ws->queue);
 	ws->heard = loop_now();
 	look_later(ws, most / 4 * 3 + loop_random(most / 4));

@@ -121,6 +121,8 @@ held_chat(int64_t chat)
 {
 	char key[24];
 
+	if (hash_count(held_chats) == 0)
+		return NULL;
 	snprintf(key, sizeof key, "%lld", (long long) chat);
 	return hash_get(held_chats, key);
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * Fuzzes what a frame meets first: json_read, rpc_read, the writer, and the member scanner against jansson.
+ * Fuzzes what a frame meets first: json_read, rpc_read, the writer, and the member scanner and plain_read against jansson.
  *
- * Invariants: what was read can be written and read again as the same value; an object that the scanner takes for
+ * Invariants: what plain_read makes of a text is what jansson makes of it; what was read can be written and read again as the same value; an object that the scanner takes for
  * whole is whole for jansson too (but for what jansson refuses on purpose: numbers, duplicates, U+0000, depth).
  */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "codec/json.h"
+#include "codec/plain.h"
 #include "codec/rpc.h"
 
 static void
@@ -62,6 +63,21 @@ check_member(const char *text, size_t length, const json_t *value)
 		abort();
 }
 
+static void
+check_plain(const char *text, size_t length)
+{
+	json_t *plain = plain_read(text, length);
+	json_t *wanted;
+
+	if (plain == NULL)
+		return;
+	wanted = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+	if (wanted == NULL || !json_equal(plain, wanted))
+		abort();
+	json_decref(wanted);
+	json_decref(plain);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -74,6 +90,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_request(value);
 	}
 	check_member((const char *) data, size, value);
+	check_plain((const char *) data, size);
 	json_decref(value);
 	return 0;
 }

@@ -51,6 +51,28 @@ hash_keeps_what_it_was_given(void)
 	hash_destroy(hash);
 }
 
+/* Around the length that is formatted in one go. */
+static void
+formats_of_any_length(void)
+{
+	struct arena *arena = arena_create();
+	struct buf buf = {0};
+	bool good = true;
+
+	for (int length = 1; length < 200; length++)
+	{
+		char *text = arena_format(arena, "%0*d", length, 7);
+
+		buf_clear(&buf);
+		buf_format(&buf, "%0*d", length, 7);
+		good = good && buf.length == (size_t) length && strlen(text) == (size_t) length &&
+			   memcmp(buf.data, text, buf.length) == 0 && text[length - 1] == '7';
+	}
+	ok(good, "formatted pieces of any length");
+	buf_free(&buf);
+	arena_destroy(arena);
+}
+
 int
 main(void)
 {
@@ -62,6 +84,7 @@ main(void)
 	char *next = arena_format(arena, "%s-%d", "next", 7);
 
 	hash_keeps_what_it_was_given();
+	formats_of_any_length();
 	memset(large, 1, 100000);
 	is(small, strlen(small), "small", "an arena's copy");
 	is(next, strlen(next), "next-7", "and another behind a large piece");
