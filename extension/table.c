@@ -167,6 +167,10 @@ is_simple_to_write(const Table *table, Relation heap, int columns)
 	TupleConstr *constraints = RelationGetDescr(heap)->constr;
 	bool inserts = table->written == (1u << columns) - 1;
 
+#if PG_VERSION_NUM >= 180000
+	if (constraints != NULL && constraints->has_generated_virtual)
+		return false;
+#endif
 	return (constraints == NULL || (constraints->num_check == 0 && !constraints->has_generated_stored)) &&
 		   !heap->rd_rel->relforcerowsecurity && !has_triggers(table, heap, inserts) &&
 		   (!inserts || live_columns(heap) == columns);
