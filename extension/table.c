@@ -444,6 +444,17 @@ table_update(Table *table, const int64 *key, int keys, TableChange change, void 
 	return result;
 }
 
+static bool
+has_forbidden_null(const Table *table, Relation heap, const bool *nulls)
+{
+	for (int i = 0; i < TABLE_COLUMNS && table->columns[i] != NULL; i++)
+	{
+		if (nulls[i] && TupleDescAttr(RelationGetDescr(heap), table->numbers[i] - 1)->attnotnull)
+			return true;
+	}
+	return false;
+}
+
 TableResult
 table_insert(Table *table, const Datum *values, const bool *nulls)
 {
@@ -452,6 +463,11 @@ table_insert(Table *table, const Datum *values, const bool *nulls)
 
 	if (heap == NULL)
 		return TABLE_NOT_DIRECT;
+	if (has_forbidden_null(table, heap, nulls))
+	{
+		relation_close(heap, NoLock);
+		return TABLE_NOT_DIRECT; /* the statement says what is wrong */
+	}
 	PreventCommandIfReadOnly("INSERT");
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(heap), &TTSOpsVirtual);
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool)); /* dropped columns */

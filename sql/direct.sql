@@ -69,6 +69,11 @@ DROP TRIGGER see ON chat.messages;
 ALTER TABLE chat.messages ADD CONSTRAINT polite CHECK (body !~ 'rude');
 SELECT test.error(format('SELECT chat.send_message(%s, %s, ''rude'')', :ada, :pair)) ~ '^23514' AS refused;
 ALTER TABLE chat.messages DROP CONSTRAINT polite;
+BEGIN;
+DELETE FROM chat.messages WHERE client_key IS NULL;
+ALTER TABLE chat.messages ALTER COLUMN client_key SET NOT NULL;
+SELECT test.error(format('SELECT chat.send_message(%s, %s, ''without a key'')', :ada, :pair)) ~ '^23502' AS refused;
+ROLLBACK;
 -- Virtual where there is such a thing: it is not stored, and may be refused all the same.
 SELECT CASE WHEN current_setting('server_version_num')::integer >= 180000 THEN 'VIRTUAL' ELSE 'STORED' END AS generated \gset
 SELECT message_count AS sent FROM chat.chats WHERE id = :pair \gset
