@@ -7,8 +7,8 @@
  * functions do what such a statement would, straight on the index and the heap, by the same calls that the executor
  * makes in the end.
  *
- * They do it only for a table that is `direct`: an ordinary heap that has no trigger for what is written, no CHECK, no generated
- * column, no forced row security, no children, and for an insert no column that we have not heard of. Else they say TABLE_NOT_DIRECT, and the caller
+ * They do it only for a table that is `direct`: an ordinary heap that has no trigger for what is written, no rule, no CHECK, no
+ * generated column, no forced row security, no children, and for an insert no column that we have not heard of. Else they say TABLE_NOT_DIRECT, and the caller
  * has a statement for it: so triggers and constraints that an operator adds are honoured, and where a table is no heap
  * (YugabyteDB) nothing of this is done. chat.direct_tables = off says so for all, for comparison.
  *
@@ -172,8 +172,8 @@ is_simple_to_write(const Table *table, Relation heap, int columns)
 		return false;
 #endif
 	return (constraints == NULL || (constraints->num_check == 0 && !constraints->has_generated_stored)) &&
-		   !heap->rd_rel->relforcerowsecurity && !has_triggers(table, heap, inserts) &&
-		   (!inserts || live_columns(heap) == columns);
+		   heap->rd_rules == NULL && !heap->rd_rel->relforcerowsecurity &&
+		   !has_triggers(table, heap, inserts) && (!inserts || live_columns(heap) == columns);
 }
 
 static bool

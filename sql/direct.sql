@@ -65,6 +65,13 @@ SELECT number > 0 AS sent FROM chat.send_message(:ada, :pair, 'seen as a whole')
 SELECT * FROM test.seen;
 DROP TRIGGER see ON chat.messages;
 
+-- Rules of his
+TRUNCATE test.seen;
+CREATE RULE see AS ON INSERT TO chat.messages DO ALSO INSERT INTO test.seen VALUES ('messages', 'rule', NEW.body);
+SELECT number > 0 AS sent FROM chat.send_message(:ada, :pair, 'seen by a rule');
+SELECT * FROM test.seen;
+DROP RULE see ON chat.messages;
+
 -- Constraints, columns, and indexes of his
 ALTER TABLE chat.messages ADD CONSTRAINT polite CHECK (body !~ 'rude');
 SELECT test.error(format('SELECT chat.send_message(%s, %s, ''rude'')', :ada, :pair)) ~ '^23514' AS refused;
