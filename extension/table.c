@@ -7,8 +7,8 @@
  * functions do what such a statement would, straight on the index and the heap, by the same calls that the executor
  * makes in the end.
  *
- * They do it only for a table that is `direct`: an ordinary heap that has no trigger for what is written, no CHECK, no generated
- * column, no forced row security, no children, and for an insert no column that we have not heard of. Else they say TABLE_NOT_DIRECT, and the caller
+ * They do it only for a table that is `direct`: an ordinary heap that has no trigger for what is written, no rule, no CHECK, no
+ * generated column, no forced row security, no children, and for an insert no column that we have not heard of. Else they say TABLE_NOT_DIRECT, and the caller
  * has a statement for it: so triggers and constraints that an operator adds are honoured, and where a table is no heap
  * (YugabyteDB) nothing of this is done. chat.direct_tables = off says so for all, for comparison.
  *
@@ -167,9 +167,13 @@ is_simple_to_write(const Table *table, Relation heap, int columns)
 	TupleConstr *constraints = RelationGetDescr(heap)->constr;
 	bool inserts = table->written == (1u << columns) - 1;
 
+#if PG_VERSION_NUM >= 180000
+	if (constraints != NULL && constraints->has_generated_virtual)
+		return false;
+#endif
 	return (constraints == NULL || (constraints->num_check == 0 && !constraints->has_generated_stored)) &&
-		   !heap->rd_rel->relforcerowsecurity && !has_triggers(table, heap, inserts) &&
-		   (!inserts || live_columns(heap) == columns);
+		   heap->rd_rules == NULL && !heap->rd_rel->relforcerowsecurity &&
+		   !has_triggers(table, heap, inserts) && (!inserts || live_columns(heap) == columns);
 }
 
 static bool
@@ -440,6 +444,17 @@ table_update(Table *table, const int64 *key, int keys, TableChange change, void 
 	return result;
 }
 
+static bool
+has_forbidden_null(const Table *table, Relation heap, const bool *nulls)
+{
+	for (int i = 0; i < TABLE_COLUMNS && table->columns[i] != NULL; i++)
+	{
+		if (nulls[i] && TupleDescAttr(RelationGetDescr(heap), table->numbers[i] - 1)->attnotnull)
+			return true;
+	}
+	return false;
+}
+
 TableResult
 table_insert(Table *table, const Datum *values, const bool *nulls)
 {
@@ -448,6 +463,11 @@ table_insert(Table *table, const Datum *values, const bool *nulls)
 
 	if (heap == NULL)
 		return TABLE_NOT_DIRECT;
+	if (has_forbidden_null(table, heap, nulls))
+	{
+		relation_close(heap, NoLock);
+		return TABLE_NOT_DIRECT; /* the statement says what is wrong */
+	}
 	PreventCommandIfReadOnly("INSERT");
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(heap), &TTSOpsVirtual);
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool)); /* dropped columns */

@@ -65,10 +65,28 @@ SELECT number > 0 AS sent FROM chat.send_message(:ada, :pair, 'seen as a whole')
 SELECT * FROM test.seen;
 DROP TRIGGER see ON chat.messages;
 
+-- Rules of his
+TRUNCATE test.seen;
+CREATE RULE see AS ON INSERT TO chat.messages DO ALSO INSERT INTO test.seen VALUES ('messages', 'rule', NEW.body);
+SELECT number > 0 AS sent FROM chat.send_message(:ada, :pair, 'seen by a rule');
+SELECT * FROM test.seen;
+DROP RULE see ON chat.messages;
+
 -- Constraints, columns, and indexes of his
 ALTER TABLE chat.messages ADD CONSTRAINT polite CHECK (body !~ 'rude');
 SELECT test.error(format('SELECT chat.send_message(%s, %s, ''rude'')', :ada, :pair)) ~ '^23514' AS refused;
 ALTER TABLE chat.messages DROP CONSTRAINT polite;
+BEGIN;
+DELETE FROM chat.messages WHERE client_key IS NULL;
+ALTER TABLE chat.messages ALTER COLUMN client_key SET NOT NULL;
+SELECT test.error(format('SELECT chat.send_message(%s, %s, ''without a key'')', :ada, :pair)) ~ '^23502' AS refused;
+ROLLBACK;
+-- Virtual where there is such a thing: it is not stored, and may be refused all the same.
+SELECT CASE WHEN current_setting('server_version_num')::integer >= 180000 THEN 'VIRTUAL' ELSE 'STORED' END AS generated \gset
+SELECT message_count AS sent FROM chat.chats WHERE id = :pair \gset
+ALTER TABLE chat.chats ADD COLUMN room integer GENERATED ALWAYS AS (CASE WHEN id <> :pair OR message_count <= :sent THEN 1 END) :generated NOT NULL;
+SELECT test.error(format('SELECT chat.send_message(%s, %s, ''no room'')', :ada, :pair)) ~ '^23502' AS refused;
+ALTER TABLE chat.chats DROP COLUMN room;
 ALTER TABLE chat.messages ADD COLUMN shop text DEFAULT 'ours';
 SELECT id AS sold FROM chat.send_message(:ada, :pair, 'with a column') \gset
 SELECT shop FROM chat.messages WHERE chat_id = :pair AND id = :sold;
