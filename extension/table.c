@@ -7,10 +7,11 @@
  * functions do what such a statement would, straight on the index and the heap, by the same calls that the executor
  * makes in the end.
  *
- * They do it only for a table that is `direct`: an ordinary heap that has no trigger for what is written, no rule, no CHECK, no
- * generated column, no forced row security, no children, and for an insert no column that we have not heard of. Else they say TABLE_NOT_DIRECT, and the caller
- * has a statement for it: so triggers and constraints that an operator adds are honoured, and where a table is no heap
- * (YugabyteDB) nothing of this is done. chat.direct_tables = off says so for all, for comparison.
+ * They do it only for a table that is `direct`: an ordinary heap that has no trigger for what is written, no rule, no CHECK,
+ * no generated column, no forced row security, no children, and for an insert no column that we have not heard of. Else
+ * they say TABLE_NOT_DIRECT, and the caller has a statement for it: so triggers and constraints that an operator adds are
+ * honoured, and where a table is no heap (YugabyteDB) nothing of this is done. chat.direct_tables = off says so for all,
+ * for comparison.
  *
  * What is known of a table is looked up at its first use and forgotten when its relcache entry is invalidated; that is checked
  * after the table is locked, when invalidations that came before the lock have been seen.
