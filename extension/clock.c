@@ -42,6 +42,7 @@
 #include "storage/fd.h"
 #include "storage/lmgr.h"
 #include "storage/shmem.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -69,6 +70,7 @@ typedef struct ClockShared
 
 static ClockShared *shared = NULL; /* PostgreSQL's shared memory or our mapped file; for the process's life */
 static uint64 ceiling = 0;         /* ticks below it may be used; this backend's copy; 0 = not read yet */
+static Oid ceiling_relid = InvalidOid; /* the sequence it was read from */
 
 static int64 *taken = NULL; /* ids of this transaction, ascending; TopTransactionContext */
 static int ntaken = 0;
@@ -210,6 +212,15 @@ write_ceiling(uint64 tick)
 	XLogFlush(XactLastRecEnd); /* an id above the old ceiling may be seen outside as soon as we return */
 }
 
+/* DROP EXTENSION takes the ceiling along, and the next one begins anew. */
+static void
+ceiling_invalidated(Datum arg, Oid relid)
+{
+	(void) arg;
+	if (relid == InvalidOid || relid == ceiling_relid)
+		ceiling = 0;
+}
+
 /*
  * In the first call after a start moves the clock to the old ceiling; then, unless tick is 0, makes `tick` usable: raises
  * the durable ceiling above it. Runs as the owner of schema chat, whoever asked for an id.
@@ -217,11 +228,16 @@ write_ceiling(uint64 tick)
 static void
 raise_ceiling(uint64 tick)
 {
+	static bool registered = false;
 	Oid sequence = get_relname_relid("id_ceiling", get_namespace_oid("chat", false));
 	Oid user;
 	int context;
 	uint64 durable;
 
+	if (!registered)
+		CacheRegisterRelcacheCallback(ceiling_invalidated, (Datum) 0);
+	registered = true;
+	ceiling_relid = sequence;
 	chat_become_owner(&user, &context);
 	LockRelationOid(sequence, ShareUpdateExclusiveLock);
 	SPI_connect();

@@ -5,6 +5,7 @@ CREATE EXTENSION chat;
 CREATE EXTENSION chat CASCADE;
 DROP EXTENSION chat;
 CREATE EXTENSION chat;
+SELECT chat.next_id() > 0 AS made;
 DROP EXTENSION chat CASCADE;
 
 -- A schema of that name is never adopted, and pgcrypto and pg_trgm may stand anywhere.
@@ -17,6 +18,9 @@ CREATE EXTENSION pgcrypto SCHEMA elsewhere;
 CREATE EXTENSION pg_trgm SCHEMA elsewhere;
 CREATE EXTENSION chat;
 SELECT extversion FROM pg_extension WHERE extname = 'chat';
+-- Ids of this session are below the new ceiling too.
+SELECT chat.next_id() > 0 AS made;
+SELECT last_value > 1 AS raised FROM chat.id_ceiling;
 
 -- For these tests: the error that a statement ends with.
 CREATE SCHEMA test;

@@ -152,6 +152,7 @@ $small->stop;
 # kill -9 of the notifier is a crash of the server; what was committed is there, and delivery goes on
 kill 'KILL', sql($notifier);
 sql_patiently("SELECT chat.send_message($alice, $chat, 'after the crash')");
+sql(chat_settle()); # the new notifier may take a while to start, and is heard by who listens by then
 $listener = $node->background_psql('postgres');
 $listener->query_safe("SELECT chat.subscribe_user($bob)");
 send_message('heard after the crash');
