@@ -280,9 +280,9 @@ export class Gateway
 				get({ host: '127.0.0.1', port, path, agent: false }, answer => resolve(answer.resume().statusCode)).on('error', () => resolve(0));
 			});
 			for (let i = 0; i < 12; i++)
-				if (await answers('/readyz') === 503)
+				if (await answers('/readyz') !== 200)
 					return false;
-			return await answers('/healthz') === 200;
+			return true;
 		}, 'gateway ready').catch(error => {
 			this.process.kill('SIGKILL');
 			throw Object.assign(error, { message: `${error.message}\n${this.log}` });
