@@ -53,7 +53,7 @@ static const struct config_enum_entry delivery_options[] = {{"deferred", DELIVER
 															{NULL, 0, false}};
 
 static const struct config_enum_entry user_channels_options[] = {
-	{"own", USER_CHANNELS_OWN, false}, {"bucket", USER_CHANNELS_BUCKET, false}, {NULL, 0, false}};
+	{"own", USER_CHANNELS_OWN, false}, {"shared", USER_CHANNELS_SHARED, false}, {NULL, 0, false}};
 
 static int debug_pause = PAUSE_NONE;
 
@@ -118,10 +118,11 @@ _PG_init(void)
 							 "deferred needs the library to be preloaded, and is transactional otherwise.",
 							 &chat_delivery, DELIVERY_DEFERRED, delivery_options, PGC_SIGHUP, 0, NULL, NULL,
 							 NULL);
-	DefineCustomEnumVariable("chat.user_channels", "Whether each user has a channel or users share 64.",
-							 "Change it with the gateways stopped: they learn a user's channel at login.",
-							 &chat_user_channels, USER_CHANNELS_OWN, user_channels_options, PGC_SIGHUP, 0,
-							 NULL, NULL, NULL);
+	DefineCustomEnumVariable(
+		"chat.user_channels", "Whether each user has a channel or all users share one.",
+		"shared is one notification an event instead of one a member. Change it with the gateways "
+		"stopped: they learn a user's channel at login.",
+		&chat_user_channels, USER_CHANNELS_OWN, user_channels_options, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("chat.lock_timeout", "How long a writer waits for a chat that another holds.",
 							"After it the call fails with MC503 chat_busy. 0 leaves it to lock_timeout.",
 							&chat_lock_timeout, 2000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);

@@ -28,7 +28,7 @@ typedef enum
 typedef enum
 {
 	USER_CHANNELS_OWN,   /* one channel per user */
-	USER_CHANNELS_BUCKET /* users share USER_BUCKETS channels */
+	USER_CHANNELS_SHARED /* one channel for all users */
 } UserChannels;
 
 extern int chat_node_id;         /* 0..1023, unique among the servers that make ids for one data set */

@@ -6,7 +6,7 @@
  *	2  It is wrapped as {"to":["user id",…],"event":{…}} or, for all of a large chat, {"chat":"id","event":{…}}; the copy
  *	   for those who come into a large chat or leave it has both. At most MAX_PAYLOAD bytes: a larger one goes without
  *	   what lies behind its common members, marked "partial": true, and the receiver reads it back by id.
- *	3  publish_payload addresses that to the channel of each user, once a channel where users share one, or to the
+ *	3  publish_payload addresses that to the channel of each user, or once to the one that all users share, or to the
  *	   chat's, and hands it to transaction.c, which keeps it until the commit. With chat.delivery = outbox it
  *	   becomes a row of chat.outbox at once, without channels; with none it goes nowhere.
  *
@@ -36,7 +36,6 @@
 #include "transaction.h"
 
 #define MAX_PAYLOAD  7900 /* NOTIFY takes less than 8,000 bytes */
-#define USER_BUCKETS 64
 #define CHAT_BUCKETS 256
 #define MAX_USERS    64                       /* in one payload */
 #define CHANNEL_SIZE (sizeof("chat_u_") + 32) /* 128 bits in hex and the NUL */
@@ -84,25 +83,18 @@ name_channel(const char *prefix, uint64 number, char *channel)
 			 (unsigned long long) hash[1]);
 }
 
-static uint64
-bucket(int64 id, int buckets)
-{
-	return hash_bytes_extended((unsigned char *) &id, sizeof(id), 0) % buckets;
-}
-
+/* The shared one is that of user 0, whom nobody is. */
 static void
 name_user_channel(int64 user_id, char *channel)
 {
-	name_channel("chat_u_",
-				 chat_user_channels == USER_CHANNELS_BUCKET ? bucket(user_id, USER_BUCKETS)
-															: (uint64) user_id,
-				 channel);
+	name_channel("chat_u_", chat_user_channels == USER_CHANNELS_SHARED ? 0 : (uint64) user_id, channel);
 }
 
 static void
 name_chat_channel(int64 chat_id, char *channel)
 {
-	name_channel("chat_c_", bucket(chat_id, CHAT_BUCKETS), channel);
+	name_channel("chat_c_",
+				 hash_bytes_extended((unsigned char *) &chat_id, sizeof(chat_id), 0) % CHAT_BUCKETS, channel);
 }
 
 /* The payload for these users, about the chat when chat_id is not 0; for all of the chat when count is 0. */

@@ -4,7 +4,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION chat.invalidate_cache();
 CREATE OR REPLACE FUNCTION chat.user_channel(user_id bigint)
 RETURNS text LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'chat_user_channel';
-COMMENT ON FUNCTION chat.user_channel IS 'The NOTIFY channel that carries what this user may hear, as {"to":["user id",…],"event":{…}}; with "chat":"id" beside it, it is the copy for those who come into that large chat or leave it. Shared with other users when chat.user_channels = bucket: an event is for those in "to". Whoever knows the name can listen.';
+COMMENT ON FUNCTION chat.user_channel IS 'The NOTIFY channel that carries what this user may hear, as {"to":["user id",…],"event":{…}}; with "chat":"id" beside it, it is the copy for those who come into that large chat or leave it. The same for all users when chat.user_channels = shared: an event is for those in "to". Whoever knows the name can listen.';
 GRANT EXECUTE ON FUNCTION chat.user_channel TO chat_app, chat_gateway; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.chat_channel(chat_id bigint)

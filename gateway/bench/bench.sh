@@ -6,6 +6,7 @@
 #   BENCH_SECONDS=10    measured per part
 #   WORKERS=1           of the gateway
 #   GATEWAY_OPTIONS=…   more flags for it
+#   USER_CHANNELS=shared    chat.user_channels of the cluster
 #
 # Everything runs on this machine's cores, load generator included. Prints what chat-bench says of each part, then the table of
 # bars; exit 1 when one is missed.
@@ -17,7 +18,7 @@ seconds=${BENCH_SECONDS:-10}
 cluster=$PWD/extension/test/cluster.sh
 export CHAT_CLUSTER=bench-gateway CHAT_QUIET=yes CHAT_FSYNC=on
 # No checkpoint in the middle of a part.
-export CHAT_OPTIONS=$'max_wal_size = 8GB\ncheckpoint_timeout = 1h'
+export CHAT_OPTIONS=$'max_wal_size = 8GB\ncheckpoint_timeout = 1h\nchat.user_channels = '${USER_CHANNELS:-shared}
 parts=("$@")
 [ $# != 0 ] || parts=(pairs paced calls room idle storm)
 table=

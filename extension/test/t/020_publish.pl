@@ -13,7 +13,7 @@ my $node = chat_node('publish');
 my ($alice, $bob, $carol) = chat_users($node, qw(alice bob carol));
 my $chat = $node->safe_psql('postgres', "SELECT id FROM chat.open_direct_chat($alice, $bob)");
 
-for my $mode ('own', 'bucket')
+for my $mode ('own', 'shared')
 {
 	$node->safe_psql('postgres', "ALTER SYSTEM SET chat.user_channels = $mode");
 	$node->reload;

@@ -318,8 +318,8 @@ describe('replay', () => {
 		await closeAll([sender, socket]);
 	});
 
-	test('all channels get other names under load: nothing is missed, on user channels of one\'s own and on shared ones', async () => {
-		for (const kind of ['own', 'bucket'])
+	test('all channels get other names under load: nothing is missed, on user channels of one\'s own and on the shared one', async () => {
+		for (const kind of ['own', 'shared'])
 		{
 			await world.sql(`ALTER SYSTEM SET chat.user_channels = ${kind}`);
 			await world.sql('SELECT pg_reload_conf()');
