@@ -18,7 +18,10 @@
  *
  * Isolation is that of UPDATE (nodeModifyTable.c): the row is found by the snapshot, changed, and written. Whoever finds it
  * changed by somebody else meanwhile waits for him, and with READ COMMITTED goes on with the version that he has left, asking the
- * caller again what is to become of it. Index entries are made by the executor's own function.
+ * caller again what is to become of it.
+ *
+ * Index entries are made by the executor's own function, but for inserts into a table all of whose indexes are B-trees on columns, with
+ * no predicate or that a column is not NULL, or is true: then only those are opened that get one.
  *
  * Locks: the table's as for INSERT and UPDATE (ROW EXCLUSIVE), and the index's, kept till the transaction's end.
  */
@@ -190,6 +193,58 @@ has_usable_index(const Table *table)
 	return usable;
 }
 
+/* False: its predicate is another one. */
+static bool
+learn_condition(Relation index, TableIndex *known)
+{
+	List *predicate = RelationGetIndexPredicate(index);
+	Node *node = predicate == NIL ? NULL : linitial(predicate);
+
+	if (list_length(predicate) > 1)
+		return false;
+	known->truth = node != NULL && IsA(node, Var);
+	if (node != NULL && IsA(node, NullTest) && ((NullTest *) node)->nulltesttype == IS_NOT_NULL)
+		node = (Node *) ((NullTest *) node)->arg;
+	known->condition = node != NULL && IsA(node, Var) ? ((Var *) node)->varattno : 0;
+	return node == NULL || known->condition > 0;
+}
+
+static bool
+learn_index(Oid oid, TableIndex *known)
+{
+	Relation index = try_relation_open(oid, AccessShareLock);
+	bool simple;
+
+	if (index == NULL)
+		return false;
+	known->oid = oid;
+	simple = index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisready &&
+			 index->rd_index->indimmediate && !index->rd_index->indisexclusion &&
+			 RelationGetIndexExpressions(index) == NIL && learn_condition(index, known);
+	relation_close(index, NoLock);
+	return simple;
+}
+
+static void
+learn_indexes(Table *table, Relation heap)
+{
+	List *oids = RelationGetIndexList(heap);
+	ListCell *cell;
+
+	table->index_count = 0;
+	foreach (cell, oids)
+	{
+		if (table->index_count == TABLE_INDEXES ||
+			!learn_index(lfirst_oid(cell), &table->indexes[table->index_count]))
+		{
+			table->index_count = -1;
+			break;
+		}
+		table->index_count++;
+	}
+	list_free(oids);
+}
+
 static void
 learn(Table *table)
 {
@@ -208,6 +263,7 @@ learn(Table *table)
 	table->indexid = get_relname_relid(table->index, schema);
 	table->direct = is_plain_heap(heap) && has_all_columns(table, found) && has_usable_index(table) &&
 					(table->written == 0 || is_simple_to_write(table, heap, found));
+	learn_indexes(table, heap);
 	relation_close(heap, NoLock);
 }
 
@@ -340,6 +396,40 @@ insert_index_entries(Relation heap, TupleTableSlot *slot, bool update, TU_Update
 #endif
 	ExecCloseIndices(target);
 	FreeExecutorState(estate);
+}
+
+static void
+insert_entry(Relation heap, TupleTableSlot *slot, Oid oid)
+{
+	Relation index = index_open(oid, RowExclusiveLock);
+	IndexInfo *info = BuildIndexInfo(index);
+	Datum values[INDEX_MAX_KEYS];
+	bool nulls[INDEX_MAX_KEYS];
+
+	FormIndexDatum(info, slot, NULL, values, nulls);
+	index_insert(index, values, nulls, &slot->tts_tid, heap,
+				 info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
+	index_close(index, NoLock);
+}
+
+/* Entries of a new row. */
+static void
+insert_entries(const Table *table, Relation heap, TupleTableSlot *slot)
+{
+	if (table->index_count < 0)
+	{
+		insert_index_entries(heap, slot, false, TU_All);
+		return;
+	}
+	for (int i = 0; i < table->index_count; i++)
+	{
+		const TableIndex *index = &table->indexes[i];
+		int column = index->condition - 1;
+
+		if (index->condition == 0 ||
+			(!slot->tts_isnull[column] && (!index->truth || DatumGetBool(slot->tts_values[column]))))
+			insert_entry(heap, slot, index->oid);
+	}
 }
 
 /* The row as it stands, but for what the caller has put into `values`. */
@@ -479,7 +569,7 @@ table_insert(Table *table, const Datum *values, const bool *nulls)
 	}
 	ExecStoreVirtualTuple(slot);
 	table_tuple_insert(heap, slot, GetCurrentCommandId(true), 0, NULL);
-	insert_index_entries(heap, slot, false, TU_All);
+	insert_entries(table, heap, slot);
 	ExecDropSingleTupleTableSlot(slot);
 	relation_close(heap, NoLock);
 	return TABLE_DONE;

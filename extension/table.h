@@ -16,6 +16,15 @@
 
 #define TABLE_COLUMNS 20
 #define TABLE_KEYS    3
+#define TABLE_INDEXES 16
+
+/* An index that has an entry for a row of which this column, if it is given, is not NULL, or is true. */
+typedef struct TableIndex
+{
+	Oid oid;
+	AttrNumber condition; /* 0: for each row */
+	bool truth;           /* is true, not merely not NULL */
+} TableIndex;
 
 /* A table as one file uses it: declared static there, looked up at first use. */
 typedef struct Table
@@ -32,6 +41,8 @@ typedef struct Table
 	Oid relid;
 	Oid indexid;
 	AttrNumber numbers[TABLE_COLUMNS];
+	int index_count; /* of indexes, for inserts; -1: there is one that is not as simple */
+	TableIndex indexes[TABLE_INDEXES];
 	struct Table *next; /* of all that were ever looked up */
 } Table;
 

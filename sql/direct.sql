@@ -110,6 +110,13 @@ SELECT count(*) FROM chat.chats WHERE id = :club;
 SELECT count(*) FROM chat.members WHERE user_id = :ada AND chat_id = :club;
 RESET enable_seqscan;
 SELECT * FROM chat.verify() WHERE NOT ok;
+-- Each index has what it should have of its table, the partial ones too.
+CREATE EXTENSION amcheck;
+SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam AND a.amname = 'btree',
+	LATERAL bt_index_check(c.oid, true) checked
+ WHERE i.indrelid IN ('chat.chats'::regclass, 'chat.members'::regclass, 'chat.messages'::regclass) ORDER BY 1;
+SELECT count(*) > 0 AS some FROM chat.messages WHERE client_key IS NOT NULL AND expires_at IS NOT NULL;
+DROP EXTENSION amcheck;
 RESET chat.direct_tables;
 DROP FUNCTION test.left_behind, test.see;
 DROP TABLE test.seen;

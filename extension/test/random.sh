@@ -5,8 +5,8 @@
 #   CALLS=20000 SEED=1 extension/test/random.sh     on a private cluster that is gone afterwards
 #
 # Prints what was called how often and how it ended, and closes with "N passed, N failed": one test for unexpected
-# errors (random.sql says which are expected), one for verify(), one for sync (sync.sql), one for every function having succeeded
-# at least once (but for those that a random argument hits too seldom).
+# errors (random.sql says which are expected), one for the indexes (amcheck), one for verify(), one for sync (sync.sql), one
+# for every function having succeeded at least once (but for those that a random argument hits too seldom).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 calls=${CALLS:-20000}
@@ -52,6 +52,9 @@ check()
 	fi
 }
 check 'no error but ours' "SELECT state, message, left(call, 300) FROM test_random.unexpected"
+sql -c 'CREATE EXTENSION amcheck'
+check 'each index has what its table has' "WITH indexes AS MATERIALIZED (SELECT c.oid, c.relname FROM pg_class c JOIN pg_am a ON a.oid = c.relam
+	WHERE c.relkind = 'i' AND a.amname = 'btree' AND c.relnamespace = 'chat'::regnamespace) SELECT i.relname FROM indexes i WHERE bt_index_check(i.oid, true) IS NULL"
 check 'verify() is clean' "SELECT * FROM chat.verify() WHERE NOT ok"
 sql -c 'CALL test_sync.follow_all(50)'
 check 'who only syncs knows what is there' "SELECT * FROM test_sync.faults(true) LIMIT 20"
