@@ -8,9 +8,10 @@
  * events are published by the writers' own transactions.
  *
  * Files: clock.c ids · horizon.c up to which all is visible · order.c the chat's row lock and its next event id · send.c
- * send_message · table.c rows without the executor · event.c trigger bodies, JSON · publish.c events to channels · transaction.c what is published, until the commit ·
- * ring.c committed notifications · notifier.c the worker that sends them · file.c reading contents · settings.c chat.settings ·
- * errors.c the words of our errors · json.c writing JSON · siphash.c channel names.
+ * send_message · recipients.c who gets a message · table.c rows without the executor · event.c trigger bodies, JSON · publish.c
+ * events to channels · transaction.c what is published, until the commit · ring.c committed notifications · notifier.c the worker
+ * that sends them · file.c reading contents · settings.c chat.settings · errors.c the words of our errors · json.c writing JSON ·
+ * siphash.c channel names.
  */
 #include "chat.h"
 
