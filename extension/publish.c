@@ -13,8 +13,8 @@
  * A marker (publish_horizon) is a horizon on the channel of the gateway that has asked: it travels like everything else and
  * behind everything that was published up to then, so when it arrives, all events up to that horizon have.
  *
- * Channel names are "chat_u_" or "chat_c_" and a keyed hash of the user's id or a bucket's number: LISTEN knows no
- * privileges, so not being able to name a channel is the access control. The key stands in chat.channel_key,
+ * Channel names are "chat_u_" or "chat_c_" and a keyed hash of the user's id, 0 for the one that all share, or of a number
+ * that chats share: LISTEN knows no privileges, so not being able to name a channel is the access control. The key stands in chat.channel_key,
  * made at install, owner-only and never dumped.
  */
 #include "publish.h"
