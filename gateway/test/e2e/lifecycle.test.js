@@ -25,7 +25,8 @@ describe('draining', () => {
 	test('closes one socket after the other, answers what is under way, and exits 0', async () => {
 		const crowd = await world.crowd(20);
 		const sockets = await Promise.all(crowd.map(user => world.connect(user)));
-		await until(() => sockets[0].call('e2e_slow', { seconds: 0 }).catch(() => null), 'the function');
+		// Each worker learns of it by itself.
+		await Promise.all(sockets.map(socket => until(() => socket.call('e2e_slow', { seconds: 0 }).catch(() => null), 'the function')));
 		const answers = sockets.map(socket => socket.call('e2e_slow', { seconds: 0.2 }));
 		const started = Date.now();
 		world.gateway.process.kill('SIGTERM');
