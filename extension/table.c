@@ -230,19 +230,16 @@ learn_indexes(Table *table, Relation heap)
 {
 	List *oids = RelationGetIndexList(heap);
 	ListCell *cell;
+	int count = 0;
 
-	table->index_count = 0;
+	table->index_count = -1; /* until all are known: to lock one may fail */
 	foreach (cell, oids)
 	{
-		if (table->index_count == TABLE_INDEXES ||
-			!learn_index(lfirst_oid(cell), &table->indexes[table->index_count]))
-		{
-			table->index_count = -1;
-			break;
-		}
-		table->index_count++;
+		if (count == TABLE_INDEXES || !learn_index(lfirst_oid(cell), &table->indexes[count]))
+			return;
+		count++;
 	}
-	list_free(oids);
+	table->index_count = count;
 }
 
 static void
@@ -261,9 +258,9 @@ learn(Table *table)
 		return;
 	found = find_columns(table);
 	table->indexid = get_relname_relid(table->index, schema);
+	learn_indexes(table, heap);
 	table->direct = is_plain_heap(heap) && has_all_columns(table, found) && has_usable_index(table) &&
 					(table->written == 0 || is_simple_to_write(table, heap, found));
-	learn_indexes(table, heap);
 	relation_close(heap, NoLock);
 }
 
