@@ -1,0 +1,1 @@
+-- State of 0.3.0 for a database made by 0.2.0: nothing of it has changed.
