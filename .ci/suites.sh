@@ -324,14 +324,15 @@ bench()
 	"$cluster" psql -X -q -v ON_ERROR_STOP=1 -f - < "extension/test/bench/$1.sql"
 }
 
-bench_send()
+# $1: a script for a cluster that is prepared for it.
+bench_prepared()
 {
 	.ci/packages run
 	.ci/install
 	export CHAT_CLUSTER=bench
 	trap '"$cluster" destroy' EXIT
 	"$cluster" prepare
-	extension/test/bench/send.sh
+	"$1"
 }
 
 # $1: a script that makes its cluster itself.
@@ -374,7 +375,11 @@ bench-domain | bench-sync)
 	exit
 	;;
 bench-send)
-	bench_send
+	bench_prepared extension/test/bench/send.sh
+	exit
+	;;
+bench-calls)
+	bench_prepared extension/test/bench/calls.sh
 	exit
 	;;
 bench)

@@ -5,7 +5,7 @@
 
 suites_run = exec .ci/suites.sh
 
-.PHONY: run psql env reset test test-extension test-gateway bench-ids bench-domain bench-sync bench-delivery bench soak test-random test-full-queue check-delivery lint format help
+.PHONY: run psql env reset test test-extension test-gateway bench-ids bench-send bench-calls bench-domain bench-sync bench-delivery bench soak test-random test-full-queue check-delivery lint format help
 
 run: ## page and chat on http://127.0.0.1:8080 (PORT=8081, DEMO=1 for demo users); Ctrl-C ends it
 	@exec gateway/run.sh
@@ -51,6 +51,9 @@ bench-ids: ## ids a second, on a cluster of its own
 
 bench-send: ## what send_message costs, single and in groups, by ways of delivery, on a cluster of its own
 	@exec .ci/suites.sh bench-send
+
+bench-calls: ## what the other frequent calls cost, by rows and by statements, on a cluster of its own
+	@exec .ci/suites.sh bench-calls
 
 bench-domain: ## chat lists and history at any depth of 10 million messages, on a cluster of its own
 	@exec .ci/suites.sh bench-domain

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * chat.c: the library's entry: GUCs and the two helpers every other file stands on.
+ * chat.c: the library's entry: GUCs and the helpers every other file stands on.
  *
  * The library works in two ways. Preloaded (shared_preload_libraries = 'chat'), _PG_init runs in the postmaster
  * and there is shared memory for the clock, the horizon and the rings. Not preloaded, _PG_init runs in each backend that first
  * calls one of our functions: the clock lives in a mapped file (clock.c), the horizon is a matter of time (horizon.c), and
  * events are published by the writers' own transactions.
  *
- * Files: clock.c ids · horizon.c up to which all is visible · order.c the chat's row lock and its next event id · send.c
- * send_message · recipients.c who gets a message · table.c rows without the executor · event.c trigger bodies, JSON · publish.c
- * events to channels · transaction.c what is published, until the commit · ring.c committed notifications · notifier.c the worker
- * that sends them · file.c reading contents · settings.c chat.settings · errors.c the words of our errors · json.c writing JSON ·
- * siphash.c channel names.
+ * Files: clock.c ids · horizon.c up to which all is visible · order.c the chat's row lock and its next event id · guard.c what every
+ * call asks first · send.c send_message · receipt.c mark_read · typing.c set_typing · recipients.c who hears of it · table.c rows
+ * without the executor · event.c trigger bodies, JSON · publish.c events to channels · transaction.c what is published, until the
+ * commit · ring.c committed notifications · notifier.c the worker that sends them · file.c reading contents · settings.c
+ * chat.settings · errors.c the words of our errors · json.c writing JSON · siphash.c channel names.
  */
 #include "chat.h"
 
@@ -20,6 +20,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "commands/trigger.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -36,6 +37,8 @@
 #include "notifier.h"
 #include "ring.h"
 #include "transaction.h"
+
+#define ROW_COLUMNS 8 /* of row_of, at most */
 
 PG_MODULE_MAGIC;
 
@@ -191,6 +194,25 @@ statement_run(Statement *statement, Datum *values, const char *nulls, bool read_
 	if (code < 0)
 		elog(ERROR, "could not run \"%s\": %s", statement->sql, SPI_result_code_string(code));
 	return code;
+}
+
+Datum
+row_of(FunctionCallInfo fcinfo, TupleDesc *shape, Datum *values)
+{
+	bool nulls[ROW_COLUMNS] = {false};
+
+	if (*shape == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(CacheMemoryContext);
+		TupleDesc resolved;
+
+		if (get_call_result_type(fcinfo, NULL, &resolved) != TYPEFUNC_COMPOSITE ||
+			resolved->natts > ROW_COLUMNS)
+			elog(ERROR, "function %u returns a row of few columns", fcinfo->flinfo->fn_oid);
+		*shape = BlessTupleDesc(CreateTupleDescCopy(resolved));
+		MemoryContextSwitchTo(caller);
+	}
+	return HeapTupleGetDatum(heap_form_tuple(*shape, values, nulls));
 }
 
 static void

@@ -70,6 +70,12 @@ typedef struct Statement
 extern int statement_run(Statement *statement, Datum *values, const char *nulls, bool read_only);
 
 /*
+ * What a function with OUT parameters returns: a row of these values, none of which is NULL. *shape, static in the function, is
+ * NULL before the first time and then kept for the life of the backend.
+ */
+extern Datum row_of(FunctionCallInfo fcinfo, TupleDesc *shape, Datum *values);
+
+/*
  * A small table that each backend keeps in memory and reads again after any change, committed by whomever: the
  * table's trigger `invalidate_cache` sends a relcache invalidation, which PostgreSQL delivers before the next
  * statement that follows the commit.

@@ -14,8 +14,8 @@
  *
  *	 trigger						table, when							event, to whom
  *	 chat_publish_event				events, after insert				itself: members and who leaves by it
- *	 chat_publish_cursor			members, after read_version moves	read: members of chats not too large;
- *																		with the unread count: own sockets
+ *	 chat_publish_cursor			members, after read_version or		read, delivered: members of chats not too large;
+ *									delivered_version moves				with the unread count: own sockets
  *	 chat_publish_session_end		sessions, after delete				session_ended: gateways close its sockets
  */
 #include "chat.h"
@@ -34,6 +34,7 @@
 #include "event.h"
 #include "json.h"
 #include "publish.h"
+#include "recipients.h"
 #include "settings.h"
 
 typedef struct Row
@@ -254,37 +255,16 @@ event_of_message(Event *event, const Message *message)
 	append_message(out, message, 0);
 }
 
-/*
- * Who hears an event of a chat: its members, and those whom this very event takes out of it. Needs SPI; the ids are
- * in its memory context.
- */
+/* Who hears an event of a chat. Needs SPI; the ids are in its memory context. */
 static void
 find_audience(int64 chat_id, int64 event_id, Audience *audience)
 {
-	static Statement statement = {
-		/* OFFSET 0 keeps it a subquery, so that a large chat's members are not even looked at */
-		"SELECT c.large, m.user_id"
-		"  FROM chat.chats c LEFT JOIN LATERAL (SELECT m.user_id FROM chat.members m"
-		"	WHERE m.chat_id = c.id AND NOT c.large AND (m.left_id IS NULL OR m.left_id = $2) OFFSET 0) m"
-		"	ON true"
-		" WHERE c.id = $1",
-		2,
-		{INT8OID, INT8OID},
-		NULL};
+	ChatRow chat;
 
-	statement_run(&statement, (Datum[]){Int64GetDatum(chat_id), Int64GetDatum(event_id)}, NULL, true);
-	*audience =
-		(Audience){.chat_id = 0, .user_ids = palloc(sizeof(int64) * Max(1, SPI_processed)), .count = 0};
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		Row row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
-		bool isnull;
-
-		if (DatumGetBool(row_value(&row, "large", &isnull)))
-			audience->chat_id = chat_id;
-		else if (row_id(&row, "user_id") != 0)
-			audience->user_ids[audience->count++] = row_id(&row, "user_id");
-	}
+	if (guard_read_chat(chat_id, &chat))
+		recipients_of_event(chat_id, event_id, &chat, audience);
+	else
+		*audience = (Audience){.count = 0};
 }
 
 static void
@@ -296,23 +276,6 @@ audience_remove(Audience *audience, int64 user_id)
 		if (audience->user_ids[i] != user_id)
 			audience->user_ids[kept++] = audience->user_ids[i];
 	audience->count = kept;
-}
-
-static void
-count_chat(int64 chat_id, int32 *messages, int32 *members)
-{
-	static Statement statement = {
-		"SELECT message_count, member_count FROM chat.chats WHERE id = $1", 1, {INT8OID}, NULL};
-	Datum value = Int64GetDatum(chat_id);
-	Row row;
-
-	*messages = *members = 0;
-	statement_run(&statement, &value, NULL, true);
-	if (SPI_processed == 0)
-		return;
-	row = (Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	*messages = row_integer(&row, "message_count");
-	*members = row_integer(&row, "member_count");
 }
 
 /* The row that fired a FOR EACH ROW trigger: the new one, where there is one. */
@@ -413,29 +376,60 @@ chat_publish_event(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* A read or delivered event, as everybody may hear it. */
-static void
-begin_cursor_event(Event *event, const Row *member, const char *type)
+/* The cursor of this type in a row of chat.members */
+static Cursor
+row_cursor(const Row *member, const char *type)
 {
 	bool read = strcmp(type, "read") == 0;
-	int64 version = row_id(member, read ? "read_version" : "delivered_version");
 
-	begin_event(event, type, version);
-	json_id(&event->json, "chat_id", row_id(member, "chat_id"));
-	json_id(&event->json, "user_id", row_id(member, "user_id"));
-	json_id(&event->json, "message_id", row_id(member, read ? "read_id" : "delivered_id"));
-	if (read)
-		json_integer(&event->json, "number", row_integer(member, "read_count"));
-	json_id(&event->json, "version", version);
-	json_time(&event->json, "at", clock_id_time(version));
+	return (Cursor){.read = read,
+					.chat_id = row_id(member, "chat_id"),
+					.user_id = row_id(member, "user_id"),
+					.message_id = row_id(member, read ? "read_id" : "delivered_id"),
+					.version = row_id(member, read ? "read_version" : "delivered_version"),
+					.number = row_integer(member, "read_count"),
+					.mentions = row_integer(member, "mentions")};
+}
+
+/* Its event, as everybody may hear it. */
+static void
+begin_cursor_event(Event *event, const Cursor *cursor)
+{
+	begin_event(event, cursor->read ? "read" : "delivered", cursor->version);
+	json_id(&event->json, "chat_id", cursor->chat_id);
+	json_id(&event->json, "user_id", cursor->user_id);
+	json_id(&event->json, "message_id", cursor->message_id);
+	if (cursor->read)
+		json_integer(&event->json, "number", cursor->number);
+	json_id(&event->json, "version", cursor->version);
+	json_time(&event->json, "at", clock_id_time(cursor->version));
 }
 
 /* What only the reader's own sockets hear of a read event. */
 static void
-append_unread(Event *event, const Row *member, int32 message_count)
+append_unread(Event *event, const Cursor *cursor, int32 message_count)
 {
-	json_integer(&event->json, "unread", message_count - row_integer(member, "read_count"));
-	json_integer(&event->json, "mentions", row_integer(member, "mentions"));
+	json_integer(&event->json, "unread", message_count - cursor->number);
+	json_integer(&event->json, "mentions", cursor->mentions);
+}
+
+void
+event_publish_cursor(const Cursor *cursor, const ChatRow *chat)
+{
+	int64 user_id = cursor->user_id;
+	Event event;
+	Audience audience;
+
+	begin_cursor_event(&event, cursor);
+	if (chat->member_count <= setting_integer("receipts_max_members"))
+	{
+		recipients_of_event(cursor->chat_id, 0, chat, &audience);
+		audience_remove(&audience, user_id);
+		publish(&event, &audience);
+	}
+	if (cursor->read)
+		append_unread(&event, cursor, chat->message_count);
+	publish(&event, &(Audience){.user_ids = &user_id, .count = 1});
 }
 
 /* Trigger with one argument: which cursor has moved, read or delivered. */
@@ -446,29 +440,14 @@ chat_publish_cursor(PG_FUNCTION_ARGS)
 	Row member = trigger_row(fcinfo);
 	Trigger *trigger = ((TriggerData *) fcinfo->context)->tg_trigger;
 	/* A trigger of 0.1.0, before ALTER EXTENSION chat UPDATE, has no argument: it is for the read cursor. */
-	const char *type = trigger->tgnargs == 1 ? trigger->tgargs[0] : "read";
-	bool read = strcmp(type, "read") == 0;
-	int64 chat_id = row_id(&member, "chat_id");
-	int64 user_id = row_id(&member, "user_id");
-	Event event;
-	Audience audience;
-	int32 message_count;
-	int32 member_count;
+	Cursor cursor = row_cursor(&member, trigger->tgnargs == 1 ? trigger->tgargs[0] : "read");
+	ChatRow chat;
 
-	if (!clock_took(row_id(&member, read ? "read_version" : "delivered_version")))
+	if (!clock_took(cursor.version))
 		return PointerGetDatum(NULL);
 	SPI_connect();
-	count_chat(chat_id, &message_count, &member_count);
-	begin_cursor_event(&event, &member, type);
-	if (member_count <= setting_integer("receipts_max_members"))
-	{
-		find_audience(chat_id, 0, &audience);
-		audience_remove(&audience, user_id);
-		publish(&event, &audience);
-	}
-	if (read)
-		append_unread(&event, &member, message_count);
-	publish(&event, &(Audience){.user_ids = &user_id, .count = 1});
+	if (guard_read_chat(cursor.chat_id, &chat))
+		event_publish_cursor(&cursor, &chat);
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }
@@ -616,11 +595,12 @@ chat_cursor_event(PG_FUNCTION_ARGS)
 {
 	HeapTupleData tuple;
 	Row member = argument_row(PG_GETARG_DATUM(0), &tuple);
+	Cursor cursor = row_cursor(&member, TextDatumGetCString(PG_GETARG_DATUM(1)));
 	Event event;
 
-	begin_cursor_event(&event, &member, TextDatumGetCString(PG_GETARG_DATUM(1)));
+	begin_cursor_event(&event, &cursor);
 	if (!PG_ARGISNULL(2))
-		append_unread(&event, &member, PG_GETARG_INT32(2));
+		append_unread(&event, &cursor, PG_GETARG_INT32(2));
 	appendStringInfoChar(&event.json, '}');
 	ReleaseTupleDesc(member.shape);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(event.json.data, event.json.len));

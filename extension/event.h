@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * event.h: a message, as events and lists show it.
+ * event.h: a message, as events and lists show it; a cursor that moved.
  */
 #ifndef CHAT_EVENT_H
 #define CHAT_EVENT_H
@@ -9,6 +9,7 @@
 
 #include "datatype/timestamp.h"
 
+#include "guard.h"
 #include "publish.h"
 
 /* The columns of a row of chat.messages; a Datum or id that is NULL there is 0. */
@@ -33,6 +34,24 @@ typedef struct Message
 	bool pinned;
 	int64 forwarded_from;
 } Message;
+
+/* A read or delivery cursor that has moved: what its event tells. */
+typedef struct Cursor
+{
+	bool read; /* else delivered */
+	int64 chat_id;
+	int64 user_id;
+	int64 message_id;
+	int64 version;
+	int32 number;   /* read only, as the next: of the message */
+	int32 mentions; /* in what is left to read */
+} Cursor;
+
+/*
+ * Publishes its event: to the members of a chat that is not too large for it, and to the user's own sockets, to a reader's with
+ * the unread count. Needs SPI.
+ */
+extern void event_publish_cursor(const Cursor *cursor, const ChatRow *chat);
 
 /*
  * Its message event, but for the closing brace (publish.h). It carries the sender's client_key, by which his own

@@ -19,21 +19,19 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "funcapi.h"
 #include "storage/proc.h"
-#include "utils/memutils.h"
 
 #include "clock.h"
 #include "errors.h"
 #include "order.h"
 #include "table.h"
 
-/* A place that is being taken. */
+/* A place that is being taken, or a chat that is only being locked. */
 typedef struct Taking
 {
 	int64 chat_id;
 	int32 messages;
-	Place *place; /* filled when found */
+	Place *place; /* filled when found; unused by a mere lock */
 	bool found;
 } Taking;
 
@@ -44,6 +42,7 @@ enum
 	CHAT_KIND,
 	CHAT_POSTING,
 	CHAT_LARGE,
+	CHAT_MEMBER_COUNT,
 	CHAT_LAST_EVENT_ID,
 	CHAT_PREV_EVENT_ID,
 	CHAT_MESSAGE_COUNT
@@ -51,8 +50,8 @@ enum
 
 static Table chats = {.name = "chats",
 					  .index = "chats_pkey",
-					  .columns = {"id", "deleted_id", "kind", "posting", "large", "last_event_id",
-								  "prev_event_id", "message_count"},
+					  .columns = {"id", "deleted_id", "kind", "posting", "large", "member_count",
+								  "last_event_id", "prev_event_id", "message_count"},
 					  .written =
 						  1u << CHAT_LAST_EVENT_ID | 1u << CHAT_PREV_EVENT_ID | 1u << CHAT_MESSAGE_COUNT};
 
@@ -88,29 +87,24 @@ run_locking(void (*run)(void *arg), void *arg)
 	PG_END_TRY();
 }
 
-static bool
-text_is(Datum value, const char *word)
-{
-	text *string = DatumGetTextPP(value);
-
-	return VARSIZE_ANY_EXHDR(string) == strlen(word) && memcmp(VARDATA_ANY(string), word, strlen(word)) == 0;
-}
-
 /* The statement of take_by_statement, on one version of the row. */
 static bool
 take_on_row(const TableScan *row, Datum *values, void *arg)
 {
 	Taking *taking = arg;
 	int64 last = DatumGetInt64(table_value(row, CHAT_LAST_EVENT_ID));
+	int32 number = DatumGetInt32(table_value(row, CHAT_MESSAGE_COUNT)) + taking->messages;
 
 	if (!table_is_null(row, CHAT_DELETED_ID))
 		return false;
 	*taking->place = (Place){.id = clock_take_id(last),
 							 .prev_id = last,
-							 .number = DatumGetInt32(table_value(row, CHAT_MESSAGE_COUNT)) + taking->messages,
-							 .direct = text_is(table_value(row, CHAT_KIND), "direct"),
-							 .guarded = !text_is(table_value(row, CHAT_POSTING), "all"),
-							 .large = DatumGetBool(table_value(row, CHAT_LARGE))};
+							 .number = number,
+							 .chat = {.direct = table_text_is(row, CHAT_KIND, "direct"),
+									  .guarded = !table_text_is(row, CHAT_POSTING, "all"),
+									  .large = DatumGetBool(table_value(row, CHAT_LARGE)),
+									  .message_count = number,
+									  .member_count = DatumGetInt32(table_value(row, CHAT_MEMBER_COUNT))}};
 	values[CHAT_LAST_EVENT_ID] = Int64GetDatum(taking->place->id);
 	values[CHAT_PREV_EVENT_ID] = Int64GetDatum(last);
 	values[CHAT_MESSAGE_COUNT] = Int32GetDatum(taking->place->number);
@@ -126,12 +120,12 @@ take_by_statement(Taking *taking)
 								  "       message_count = message_count + $2"
 								  " WHERE id = $1 AND deleted_id IS NULL"
 								  " RETURNING last_event_id, prev_event_id, message_count,"
-								  "     kind = 'direct', posting <> 'all', large",
+								  "     kind = 'direct', posting <> 'all', large, member_count",
 								  2,
 								  {INT8OID, INT4OID},
 								  NULL};
-	Datum values[6];
-	bool nulls[6];
+	Datum values[7];
+	bool nulls[7];
 
 	statement_run(&statement, (Datum[]){Int64GetDatum(taking->chat_id), Int32GetDatum(taking->messages)},
 				  NULL, false);
@@ -142,9 +136,11 @@ take_by_statement(Taking *taking)
 	*taking->place = (Place){.id = DatumGetInt64(values[0]),
 							 .prev_id = DatumGetInt64(values[1]),
 							 .number = DatumGetInt32(values[2]),
-							 .direct = DatumGetBool(values[3]),
-							 .guarded = DatumGetBool(values[4]),
-							 .large = DatumGetBool(values[5])};
+							 .chat = {.direct = DatumGetBool(values[3]),
+									  .guarded = DatumGetBool(values[4]),
+									  .large = DatumGetBool(values[5]),
+									  .message_count = DatumGetInt32(values[2]),
+									  .member_count = DatumGetInt32(values[6])}};
 }
 
 static void
@@ -171,28 +167,12 @@ order_take_place(int64 chat_id, int32 messages, Place *place)
 		chat_fail("no_such_chat", NULL, NULL);
 }
 
-static TupleDesc
-result_shape(FunctionCallInfo fcinfo)
-{
-	if (fcinfo->flinfo->fn_extra == NULL)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		TupleDesc shape;
-
-		if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "next_event returns a row");
-		fcinfo->flinfo->fn_extra = BlessTupleDesc(shape);
-		MemoryContextSwitchTo(caller);
-	}
-	return fcinfo->flinfo->fn_extra;
-}
-
 /* chat.next_event(chat_id, messages) → (id, prev_id, number) */
 PG_FUNCTION_INFO_V1(chat_next_event);
 Datum
 chat_next_event(PG_FUNCTION_ARGS)
 {
-	TupleDesc shape = result_shape(fcinfo);
+	static TupleDesc shape = NULL;
 	Place place;
 
 	if (PG_ARGISNULL(0))
@@ -200,21 +180,37 @@ chat_next_event(PG_FUNCTION_ARGS)
 	SPI_connect();
 	order_take_place(PG_GETARG_INT64(0), PG_GETARG_INT32(1), &place);
 	SPI_finish();
-	return HeapTupleGetDatum(heap_form_tuple(
-		shape, (Datum[]){Int64GetDatum(place.id), Int64GetDatum(place.prev_id), Int32GetDatum(place.number)},
-		(bool[]){false, false, false}));
+	return row_of(
+		fcinfo, &shape,
+		(Datum[]){Int64GetDatum(place.id), Int64GetDatum(place.prev_id), Int32GetDatum(place.number)});
+}
+
+static bool
+is_there(const TableScan *row, Datum *values, void *arg)
+{
+	(void) values;
+	(void) arg;
+	return table_is_null(row, CHAT_DELETED_ID);
 }
 
 static void
-lock_row(void *chat_id)
+lock(void *arg)
 {
 	static Statement statement = {
 		"SELECT 1 FROM chat.chats WHERE id = $1 AND deleted_id IS NULL FOR NO KEY UPDATE",
 		1,
 		{INT8OID},
 		NULL};
+	Taking *taking = arg;
+	Datum value = Int64GetDatum(taking->chat_id);
+	TableResult result;
 
-	statement_run(&statement, chat_id, NULL, false);
+	table_begin_statement();
+	result = table_lock(&chats, &taking->chat_id, 1, is_there, NULL);
+	table_end_statement();
+	if (result == TABLE_NOT_DIRECT)
+		statement_run(&statement, &value, NULL, false);
+	taking->found = result == TABLE_DONE || (result == TABLE_NOT_DIRECT && SPI_processed > 0);
 }
 
 /* chat.lock_chat(chat_id) */
@@ -222,13 +218,11 @@ PG_FUNCTION_INFO_V1(chat_lock_chat);
 Datum
 chat_lock_chat(PG_FUNCTION_ARGS)
 {
-	Datum chat_id = PG_GETARG_DATUM(0);
+	Taking taking = {.chat_id = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0)};
 
-	if (PG_ARGISNULL(0))
-		chat_fail("no_such_chat", NULL, NULL);
 	SPI_connect();
-	run_locking(lock_row, &chat_id);
-	if (SPI_processed == 0)
+	run_locking(lock, &taking);
+	if (!taking.found)
 		chat_fail("no_such_chat", NULL, NULL);
 	SPI_finish();
 	PG_RETURN_VOID();

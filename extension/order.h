@@ -7,15 +7,15 @@
 
 #include "postgres.h"
 
+#include "guard.h"
+
 /* The event that is being made, and what the chat's row says besides. */
 typedef struct Place
 {
 	int64 id;
 	int64 prev_id; /* the chat's event before it */
 	int32 number;  /* of the chat's user messages, this one included if it is one */
-	bool direct;   /* kind is direct */
-	bool guarded;  /* posting is not for all */
-	bool large;
+	ChatRow chat;  /* with this one counted */
 } Place;
 
 /*

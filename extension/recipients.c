@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * recipients.c: who gets a message, whether it is to be pushed to one of them, and in a direct chat whether something
- * stands between the two.
+ * recipients.c: who hears of what happens in a chat; of a message also whether it is to be pushed to one of them, and in a
+ * direct chat whether something stands between the two.
  *
- * It is asked for each message, so it goes straight along the indexes (table.c): the chat's rows of members; of each but the
- * sender, while nobody is known to be away, whether he has a device, and if so whether a gateway holds a lease for a
- * session of his; in a direct chat both directions of blocks and both users. Most of these look-ups find nothing and end in
- * the index. What they say is what chat.v_audience and chat.between_users say, which are read instead where a table is
- * not direct. Neither decides for good: chat.check_posting raises what an obstruction means, take_pushes looks again
- * who is away.
+ * It is asked for each message and event, so it goes straight along the indexes (table.c): the chat's rows of members; for a
+ * message, of each but the sender, while nobody is known to be away, whether he has a device, and if so whether a gateway
+ * holds a lease for a session of his; in a direct chat what guard.c says of the two. Most of these look-ups find nothing and
+ * end in the index. Where a table is not direct, statements say the same. None of it decides for good:
+ * guard_check_posting raises what an obstruction means, take_pushes looks again who is away.
  *
- * Called from: send.c. Calls: table.c.
+ * Called from: send.c, typing.c, event.c. Calls: table.c, guard.c.
  */
 #include "recipients.h"
 
@@ -38,25 +37,18 @@ enum
 	LEASE_EXPIRES_AT
 };
 
-enum
-{
-	USER_DELETED
-};
-
 static Table members = {
 	.name = "members", .index = "members_pkey", .columns = {"user_id", "left_id", "muted_until"}};
 static Table push_tokens = {.name = "push_tokens", .index = "push_tokens_user"};
 static Table live_sessions = {
 	.name = "live_sessions", .index = "live_sessions_user", .columns = {"lease_id"}};
 static Table leases = {.name = "leases", .index = "leases_pkey", .columns = {"expires_at"}};
-static Table blocks = {.name = "blocks", .index = "blocks_pkey"};
-static Table users = {.name = "users", .index = "users_pkey", .columns = {"deleted"}};
 
 static bool
 all_are_direct(void)
 {
 	return table_is_direct(&members) && table_is_direct(&push_tokens) && table_is_direct(&live_sessions) &&
-		   table_is_direct(&leases) && table_is_direct(&blocks) && table_is_direct(&users);
+		   table_is_direct(&leases);
 }
 
 static bool
@@ -96,27 +88,6 @@ is_away(const TableScan *member, int64 user_id)
 	return table_has(&push_tokens, &user_id, 1) && !is_live(user_id, now);
 }
 
-static bool
-is_deleted(int64 user_id)
-{
-	TableScan user;
-	bool deleted;
-
-	table_scan_begin(&user, &users, &user_id, 1);
-	deleted = table_scan_next(&user) && DatumGetBool(table_value(&user, USER_DELETED));
-	table_scan_end(&user);
-	return deleted;
-}
-
-/* chat.between_users */
-static bool
-is_obstructed(int64 sender_id, int64 user_id)
-{
-	return table_has(&blocks, (int64[]){sender_id, user_id}, 2) ||
-		   table_has(&blocks, (int64[]){user_id, sender_id}, 2) || is_deleted(sender_id) ||
-		   is_deleted(user_id);
-}
-
 static void
 add_user(Audience *audience, int64 user_id)
 {
@@ -128,12 +99,64 @@ add_user(Audience *audience, int64 user_id)
 	audience->user_ids[audience->count++] = user_id;
 }
 
+/* The members who are in, and who leaves by this event. */
 static void
-read_rows(int64 chat_id, int64 sender_id, bool direct, Recipients *recipients)
+find_members(int64 chat_id, int64 event_id, Audience *audience)
 {
 	TableScan member;
 
-	table_begin_statement();
+	table_scan_begin(&member, &members, &chat_id, 1);
+	while (table_scan_next(&member))
+	{
+		if (table_is_null(&member, MEMBER_LEFT_ID) ||
+			DatumGetInt64(table_value(&member, MEMBER_LEFT_ID)) == event_id)
+			add_user(audience, DatumGetInt64(table_value(&member, MEMBER_USER_ID)));
+	}
+	table_scan_end(&member);
+}
+
+static void
+find_members_by_statement(int64 chat_id, int64 event_id, Audience *audience)
+{
+	static Statement statement = {
+		"SELECT user_id FROM chat.members WHERE chat_id = $1 AND (left_id IS NULL OR left_id = $2)",
+		2,
+		{INT8OID, INT8OID},
+		NULL};
+	bool isnull;
+
+	statement_run(&statement, (Datum[]){Int64GetDatum(chat_id), Int64GetDatum(event_id)}, NULL, true);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		add_user(audience,
+				 DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull)));
+}
+
+void
+recipients_of_event(int64 chat_id, int64 event_id, const ChatRow *chat, Audience *audience)
+{
+	*audience = (Audience){.chat_id = chat->large ? chat_id : 0};
+	if (chat->large)
+		return;
+	if (table_is_direct(&members))
+		find_members(chat_id, event_id, audience);
+	else
+		find_members_by_statement(chat_id, event_id, audience);
+}
+
+static bool
+has_devices(void)
+{
+	static Statement statement = {"SELECT 1 FROM chat.push_tokens LIMIT 1", 0, {0}, NULL};
+
+	statement_run(&statement, NULL, NULL, true);
+	return SPI_processed > 0;
+}
+
+static void
+read_rows(int64 chat_id, int64 sender_id, Recipients *recipients)
+{
+	TableScan member;
+
 	table_scan_begin(&member, &members, &chat_id, 1);
 	while (table_scan_next(&member))
 	{
@@ -142,58 +165,57 @@ read_rows(int64 chat_id, int64 sender_id, bool direct, Recipients *recipients)
 		if (!table_is_null(&member, MEMBER_LEFT_ID))
 			continue;
 		add_user(&recipients->audience, user_id);
-		if (user_id == sender_id)
-			continue;
-		recipients->away = recipients->away || is_away(&member, user_id);
-		recipients->obstructed = recipients->obstructed || (direct && is_obstructed(sender_id, user_id));
+		recipients->away = recipients->away || (user_id != sender_id && is_away(&member, user_id));
 	}
 	table_scan_end(&member);
-	table_end_statement();
 }
 
 static void
-read_by_statement(int64 chat_id, int64 sender_id, bool direct, Recipients *recipients)
+read_by_statement(int64 chat_id, int64 sender_id, Recipients *recipients)
 {
-	static Statement group = {"SELECT a.user_id, a.user_id <> $2 AND a.away, false"
-							  "  FROM chat.v_audience a WHERE a.chat_id = $1",
-							  2,
-							  {INT8OID, INT8OID},
-							  NULL};
-	static Statement pair = {"SELECT a.user_id, a.user_id <> $2 AND a.away, a.user_id <> $2 AND b.obstructed"
-							 "  FROM chat.v_audience a CROSS JOIN LATERAL chat.between_users($2, a.user_id) b"
-							 " WHERE a.chat_id = $1",
-							 2,
-							 {INT8OID, INT8OID},
-							 NULL};
+	static Statement statement = {
+		"SELECT a.user_id, a.user_id <> $2 AND a.away FROM chat.v_audience a WHERE a.chat_id = $1",
+		2,
+		{INT8OID, INT8OID},
+		NULL};
 
-	statement_run(direct ? &pair : &group, (Datum[]){Int64GetDatum(chat_id), Int64GetDatum(sender_id)}, NULL,
-				  false);
+	statement_run(&statement, (Datum[]){Int64GetDatum(chat_id), Int64GetDatum(sender_id)}, NULL, true);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		Datum values[3];
-		bool nulls[3];
+		Datum values[2];
+		bool nulls[2];
 
 		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
 		add_user(&recipients->audience, DatumGetInt64(values[0]));
 		recipients->away |= DatumGetBool(values[1]);
-		recipients->obstructed |= DatumGetBool(values[2]);
 	}
 }
 
-void
-recipients_read(int64 chat_id, int64 sender_id, const Place *place, Recipients *recipients)
+bool
+recipients_are_open(const Audience *audience, int64 sender_id)
 {
-	static Statement devices = {"SELECT 1 FROM chat.push_tokens LIMIT 1", 0, {0}, NULL};
+	int64 other_id;
 
+	if (audience->count != 2 || guard_wants_connection())
+		return false;
+	other_id = audience->user_ids[audience->user_ids[0] == sender_id ? 1 : 0];
+	return !guard_is_obstructed(sender_id, other_id);
+}
+
+void
+recipients_of_message(int64 chat_id, int64 sender_id, const ChatRow *chat, Recipients *recipients)
+{
 	*recipients = (Recipients){.away = false};
-	if (place->large)
+	table_begin_statement();
+	if (chat->large)
 	{
 		recipients->audience.chat_id = chat_id;
-		statement_run(&devices, NULL, NULL, false);
-		recipients->away = SPI_processed > 0;
+		recipients->away = has_devices();
 	}
 	else if (all_are_direct())
-		read_rows(chat_id, sender_id, place->direct, recipients);
+		read_rows(chat_id, sender_id, recipients);
 	else
-		read_by_statement(chat_id, sender_id, place->direct, recipients);
+		read_by_statement(chat_id, sender_id, recipients);
+	recipients->open = !chat->direct || recipients_are_open(&recipients->audience, sender_id);
+	table_end_statement();
 }

@@ -1,26 +1,33 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * recipients.h: who gets a message, as far as sending asks.
+ * recipients.h: who hears of what happens in a chat. Needs SPI; the ids are in its memory context.
  */
 #ifndef CHAT_RECIPIENTS_H
 #define CHAT_RECIPIENTS_H
 
 #include "postgres.h"
 
-#include "order.h"
+#include "guard.h"
 #include "publish.h"
 
 typedef struct Recipients
 {
 	Audience audience; /* the sender too: he has other devices */
 	bool away;         /* somebody it may have to be pushed to */
-	bool obstructed;   /* direct chats: something may keep the two from writing to each other */
+	bool open; /* nothing keeps the two of a direct chat from writing to each other, for all that is known */
 } Recipients;
 
 /*
- * As they are now, behind the chat's lock. A large chat is not looked through: its events go to its own channel, and
- * take_pushes finds out to whom a message is pushed. Needs SPI; the ids are in its memory context.
+ * Of a message, as they are now, behind the chat's lock. A large chat is not looked through: its events go to its own
+ * channel, and take_pushes finds out to whom a message is pushed.
  */
-extern void recipients_read(int64 chat_id, int64 sender_id, const Place *place, Recipients *recipients);
+extern void recipients_of_message(int64 chat_id, int64 sender_id, const ChatRow *chat,
+								  Recipients *recipients);
+
+/* Of an event, as the active snapshot sees them: the members, and those whom this very event takes out (0: none). */
+extern void recipients_of_event(int64 chat_id, int64 event_id, const ChatRow *chat, Audience *audience);
+
+/* Whether nothing keeps the two of a direct chat, its audience, from writing to each other; false where it is not so plain. */
+extern bool recipients_are_open(const Audience *audience, int64 sender_id);
 
 #endif

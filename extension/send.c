@@ -12,9 +12,9 @@
  *	 2	order_take_place: locks the chat, takes id, prev_id and number, and tells what the chat's row says.
  *	 3	With a client_key: was it sent before? Then chat.repeat_message answers, and takes 2 back.
  *	 4	move_cursor: the sender's member row; who has none is not in the chat.
- *	 5	recipients_read: who hears it, whether it is to be pushed to one of them, and in a direct chat whether something
- *		stands between the two.
- *	 6	Unless that says that all may post: chat.check_posting. Reply, mentions, files when there are any.
+ *	 5	recipients_of_message: who hears it, whether it is to be pushed to one of them, and in a direct chat whether
+ *		something stands between the two.
+ *	 6	Unless that says that all may post: guard_check_posting. Reply, mentions, files when there are any.
  *	 7	insert_message, publish, queue_push.
  *
  * Each statement after 2 takes its own snapshot (READ COMMITTED), so that it sees what the transaction has committed that
@@ -30,10 +30,8 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "clock.h"
@@ -202,18 +200,15 @@ move_cursor(Message *message)
 		chat_fail("no_such_chat", NULL, NULL);
 }
 
-/* Plain: posting is for all, and in a direct chat the other one is there and nothing between them. */
+/* Plain: posting is for all, and in a direct chat the two may write to each other. */
 static void
-check_posting(const Message *message, const Place *place, const Recipients *recipients)
+check_posting(const Message *message, const ChatRow *chat, const Recipients *recipients)
 {
-	static Statement statement = {"SELECT chat.check_posting($1, $2)", 2, {INT8OID, INT8OID}, NULL};
-	bool open = !place->direct || (recipients->audience.count == 2 && !recipients->obstructed &&
-								   !setting_boolean("direct_requires_connection"));
-
-	if (place->guarded || !open)
-		statement_run(&statement,
-					  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->sender_id)}, NULL,
-					  false);
+	if (!chat->guarded && recipients->open)
+		return;
+	table_begin_statement();
+	guard_check_posting(message->chat_id, message->sender_id);
+	table_end_statement();
 }
 
 static void
@@ -337,8 +332,8 @@ write_message(FunctionCallInfo fcinfo, Message *message, const Place *place)
 	Event event;
 
 	move_cursor(message);
-	recipients_read(message->chat_id, message->sender_id, place, &recipients);
-	check_posting(message, place, &recipients);
+	recipients_of_message(message->chat_id, message->sender_id, &place->chat, &recipients);
+	check_posting(message, &place->chat, &recipients);
 	if (!PG_ARGISNULL(ARG_REPLY_TO))
 		check_reply(message);
 	add_mentions(message, array_argument(fcinfo, ARG_MENTIONS));
@@ -379,26 +374,14 @@ add_message(FunctionCallInfo fcinfo, Message *message)
 
 /* (id, prev_id, number, sent_at, duplicate), as both functions declare their results */
 static Datum
-result(const Message *message, bool duplicate)
+result(FunctionCallInfo fcinfo, const Message *message, bool duplicate)
 {
-	static TupleDesc shape = NULL; /* made once a backend */
-	static const Oid types[] = {INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID, BOOLOID};
+	static TupleDesc shape = NULL;
 
-	if (shape == NULL)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(CacheMemoryContext);
-		TupleDesc made = CreateTemplateTupleDesc(lengthof(types));
-
-		for (size_t i = 0; i < lengthof(types); i++)
-			TupleDescInitEntry(made, i + 1, NULL, types[i], -1, 0);
-		shape = BlessTupleDesc(made);
-		MemoryContextSwitchTo(caller);
-	}
-	return HeapTupleGetDatum(heap_form_tuple(
-		shape,
-		(Datum[]){Int64GetDatum(message->id), Int64GetDatum(message->prev_id), Int32GetDatum(message->number),
-				  TimestampTzGetDatum(clock_id_time(message->id)), BoolGetDatum(duplicate)},
-		(bool[]){false, false, false, false, false}));
+	return row_of(fcinfo, &shape,
+				  (Datum[]){Int64GetDatum(message->id), Int64GetDatum(message->prev_id),
+							Int32GetDatum(message->number), TimestampTzGetDatum(clock_id_time(message->id)),
+							BoolGetDatum(duplicate)});
 }
 
 /* chat.add_message(sender_id, chat_id, …): for functions that have checked the arguments */
@@ -412,7 +395,7 @@ chat_add_message(PG_FUNCTION_ARGS)
 	SPI_connect();
 	duplicate = add_message(fcinfo, &message);
 	SPI_finish();
-	return result(&message, duplicate);
+	return result(fcinfo, &message, duplicate);
 }
 
 /* chat.send_message(actor_id, chat_id, …) */
@@ -429,5 +412,5 @@ chat_send_message(PG_FUNCTION_ARGS)
 	check_message(fcinfo);
 	duplicate = add_message(fcinfo, &message);
 	SPI_finish();
-	return result(&message, duplicate);
+	return result(fcinfo, &message, duplicate);
 }

@@ -23,7 +23,8 @@
  * Index entries are made by the executor's own function, but for inserts into a table all of whose indexes are B-trees on columns, with
  * no predicate or that a column is not NULL, or is true: then only those are opened that get one.
  *
- * Locks: the table's as for INSERT and UPDATE (ROW EXCLUSIVE), and the index's, kept till the transaction's end.
+ * Locks: the table's as for INSERT and UPDATE (ROW EXCLUSIVE) or SELECT FOR UPDATE (ROW SHARE), and the index's, kept till the
+ * transaction's end.
  */
 #include "table.h"
 
@@ -119,6 +120,8 @@ is_written(const Table *table, AttrNumber number)
 static bool
 fires(const Table *table, const Trigger *trigger)
 {
+	if (table->trigger != NULL && strcmp(trigger->tgname, table->trigger) == 0)
+		return trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN; /* as we made it */
 	if (!TRIGGER_FOR_UPDATE(trigger->tgtype) || trigger->tgisinternal ||
 		trigger->tgenabled == TRIGGER_DISABLED)
 		return false;
@@ -362,6 +365,17 @@ table_value(const TableScan *row, int column)
 }
 
 bool
+table_text_is(const TableScan *row, int column, const char *word)
+{
+	bool isnull;
+	Datum value = slot_getattr(row->slot, row->table->numbers[column], &isnull);
+	text *string = isnull ? NULL : DatumGetTextPP(value);
+
+	return string != NULL && VARSIZE_ANY_EXHDR(string) == strlen(word) &&
+		   memcmp(VARDATA_ANY(string), word, strlen(word)) == 0;
+}
+
+bool
 table_has(Table *table, const int64 *key, int keys)
 {
 	TableScan scan;
@@ -484,10 +498,20 @@ lock_last_version(TableScan *row, LockTupleMode mode)
 	TM_Result result;
 
 	result = table_tuple_lock(row->heap, &place, GetActiveSnapshot(), last, GetCurrentCommandId(false), mode,
-							  LockWaitBlock, TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+							  LockWaitBlock,
+							  IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
 	ExecDropSingleTupleTableSlot(row->slot);
 	row->slot = last;
 	return result;
+}
+
+/* What is left of a row whose update or lock did not get through. */
+static TableResult
+missed_row(const TableScan *row, TM_Result result)
+{
+	if (result != TM_Deleted)
+		elog(ERROR, "unexpected state %d of a row of \"%s\"", (int) result, row->table->name);
+	return TABLE_NO_ROW;
 }
 
 static TableResult
@@ -509,9 +533,7 @@ change_row(TableScan *row, TableChange change, void *arg)
 		if (result == TM_Updated)
 			result = lock_last_version(row, mode);
 	}
-	if (result != TM_Deleted)
-		elog(ERROR, "unexpected state %d of a row of \"%s\"", (int) result, row->table->name);
-	return TABLE_NO_ROW;
+	return missed_row(row, result);
 }
 
 TableResult
@@ -528,6 +550,35 @@ table_update(Table *table, const int64 *key, int keys, TableChange change, void 
 	begin_scan(&scan, table, heap, RowExclusiveLock, key, keys);
 	if (table_scan_next(&scan))
 		result = change_row(&scan, change, arg);
+	table_scan_end(&scan);
+	return result;
+}
+
+static TableResult
+lock_row(TableScan *row, TableChange look, void *arg)
+{
+	TM_Result result = lock_last_version(row, LockTupleNoKeyExclusive);
+
+	if (result == TM_Updated || result == TM_Deleted)
+		refuse_if_snapshot_is_fixed();
+	if (result != TM_Ok)
+		return missed_row(row, result);
+	return look(row, NULL, arg) ? TABLE_DONE : TABLE_NO_ROW;
+}
+
+TableResult
+table_lock(Table *table, const int64 *key, int keys, TableChange look, void *arg)
+{
+	Relation heap = open_direct(table, RowShareLock);
+	TableResult result = TABLE_NO_ROW;
+	TableScan scan;
+
+	if (heap == NULL)
+		return TABLE_NOT_DIRECT;
+	PreventCommandIfReadOnly("SELECT FOR NO KEY UPDATE");
+	begin_scan(&scan, table, heap, RowShareLock, key, keys);
+	if (table_scan_next(&scan))
+		result = lock_row(&scan, look, arg);
 	table_scan_end(&scan);
 	return result;
 }

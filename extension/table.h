@@ -34,6 +34,7 @@ typedef struct Table
 	const char *columns[TABLE_COLUMNS]; /* those that are used; callers number them by their place here */
 	uint32
 		written; /* a bit for each of columns that gets values: 1 << its number; all, for a table of inserts */
+	const char *trigger; /* one of ours, if any, whose work the file does itself for what it writes here */
 
 	/* What the rest is worth as long as nobody changes the table's definition. */
 	bool known;
@@ -85,6 +86,9 @@ extern void table_scan_end(TableScan *scan);
 extern bool table_is_null(const TableScan *row, int column);
 extern Datum table_value(const TableScan *row, int column);
 
+/* Whether this text column of the row is the word; not when it is NULL. */
+extern bool table_text_is(const TableScan *row, int column, const char *word);
+
 /* Whether there is a row with these first index columns. */
 extern bool table_has(Table *table, const int64 *key, int keys);
 
@@ -93,6 +97,12 @@ extern bool table_has(Table *table, const int64 *key, int keys);
  * LockTimeout. Raises 40001 when the transaction's isolation asks for it.
  */
 extern TableResult table_update(Table *table, const int64 *key, int keys, TableChange change, void *arg);
+
+/*
+ * Locks the one row with this key till the end of the transaction, as SELECT … FOR NO KEY UPDATE does, and has `look` see its
+ * last version; that changes nothing.
+ */
+extern TableResult table_lock(Table *table, const int64 *key, int keys, TableChange look, void *arg);
 
 /* Inserts a row whose values are given for all columns there are; NULL where `nulls` says so. */
 extern TableResult table_insert(Table *table, const Datum *values, const bool *nulls);

@@ -101,6 +101,33 @@ SELECT count(*) FROM chat.chats WHERE last_event_id = :indexed;
 ROLLBACK;
 DROP INDEX chat.messages_length, chat.messages_brin;
 
+-- Cursors: a plain move in either way, and what an operator wants to see of it.
+SELECT id AS last FROM chat.send_message(:ada, :pair, 'to be read') \gset
+SELECT unread, mentions, read_id = :last AS there FROM chat.mark_read(:bea, :pair, :last);
+SELECT delivered_id = :last AS there FROM chat.mark_delivered(:bea, :pair, :last);
+SELECT version = (SELECT version FROM chat.mark_read(:bea, :pair, :last)) AS unmoved, (SELECT moved FROM chat.members WHERE chat_id = :pair AND user_id = :bea) - (version >> 40) IN (0, 1) AS noted
+  FROM chat.mark_read(:bea, :pair, :last);
+SELECT id AS last FROM chat.send_message(:ada, :pair, 'to be read too') \gset
+SET chat.direct_tables = off;
+SELECT unread, mentions, read_id = :last AS there FROM chat.mark_read(:bea, :pair, :last);
+SELECT delivered_id = :last AS there FROM chat.mark_delivered(:bea, :pair, :last);
+SET chat.direct_tables = on;
+SELECT test.error(format('SELECT chat.mark_read(%s, %s, %s)', :cid, :pair, :last)), test.error(format('SELECT chat.mark_read(%s, 1, %s)', :bea, :last)), test.error(format('SELECT chat.mark_read(NULL, %s, 1)', :pair));
+SELECT test.error(format('SELECT chat.set_typing(%s, %s)', :cid, :pair)), test.error(format('SELECT chat.set_typing(%s, NULL)', :bea)), test.error(format('SELECT chat.set_typing(NULL, %s)', :pair));
+TRUNCATE test.seen;
+CREATE TRIGGER see AFTER UPDATE OF read_id ON chat.members FOR EACH ROW EXECUTE FUNCTION test.see();
+SELECT id AS last FROM chat.send_message(:ada, :pair, 'to be seen') \gset
+SELECT unread FROM chat.mark_read(:bea, :pair, :last);
+SELECT count(*) FROM test.seen; -- sending moves a cursor too
+DROP TRIGGER see ON chat.members;
+BEGIN READ ONLY;
+SELECT chat.mark_read(:bea, :pair, :last);
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT chat.lock_chat(:pair);
+ROLLBACK;
+SELECT test.error('SELECT chat.lock_chat(1)'), test.error('SELECT chat.lock_chat(NULL)');
+
 -- A row that has no room on its page moves to another, with entries in all indexes.
 UPDATE chat.chats SET attributes = (SELECT jsonb_object_agg(n, md5(n::text)) FROM generate_series(1, 60) n) WHERE id = :club;
 SELECT max(number) AS last FROM generate_series(1, 300) n, LATERAL chat.send_message(:ada, :club, 'message ' || n) \gset

@@ -44,15 +44,7 @@ $$;
 COMMENT ON FUNCTION chat.between_users IS 'Whether something keeps two different users from writing to each other: a block, or an account that is gone. One row.';
 
 CREATE OR REPLACE FUNCTION chat.check_direct(actor_id bigint, user_id bigint)
-RETURNS void LANGUAGE plpgsql STABLE AS $$
-BEGIN
-	IF check_direct.user_id <> check_direct.actor_id
-		AND ((SELECT b.obstructed FROM chat.between_users(check_direct.actor_id, check_direct.user_id) b)
-			OR chat.setting_boolean('direct_requires_connection') AND NOT chat.are_connected(check_direct.actor_id, check_direct.user_id)) THEN
-		PERFORM chat.fail(coalesce(chat.block_between(check_direct.actor_id, check_direct.user_id), 'not_accepting'));
-	END IF;
-END
-$$;
+RETURNS void LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_check_direct';
 COMMENT ON FUNCTION chat.check_direct IS 'Whether actor_id may write to user_id directly: raises MC403 blocked when he has blocked him; not_accepting when he is blocked, an account is gone, or they are not connected and the setting direct_requires_connection is on. NULL or oneself passes.';
 
 -- Each connection twice: as either side sees it.

@@ -36,65 +36,73 @@ END
 $$;
 COMMENT ON FUNCTION chat.lock_member IS 'Locks the row of who is in the chat. MC404 no_such_chat.';
 
-CREATE OR REPLACE FUNCTION chat.mark_delivered(actor_id bigint, chat_id bigint, message_id bigint,
+CREATE OR REPLACE FUNCTION chat.move_delivery_cursor(actor_id bigint, chat_id bigint, message_id bigint,
 	OUT delivered_id bigint, OUT version bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	member chat.members;
 	reached bigint;
 	moved_id bigint;
 BEGIN
-	PERFORM chat.check_actor(mark_delivered.actor_id);
-	member := chat.lock_member(mark_delivered.chat_id, mark_delivered.actor_id);
+	member := chat.lock_member(move_delivery_cursor.chat_id, move_delivery_cursor.actor_id);
 	SELECT m.id INTO reached FROM chat.messages m
-	 WHERE m.chat_id = mark_delivered.chat_id AND m.id <= mark_delivered.message_id ORDER BY m.id DESC LIMIT 1;
+	 WHERE m.chat_id = move_delivery_cursor.chat_id AND m.id <= move_delivery_cursor.message_id ORDER BY m.id DESC LIMIT 1;
 	IF NOT FOUND THEN
 		PERFORM chat.fail('no_such_message');
 	END IF;
 	IF reached > member.delivered_id THEN
 		moved_id := chat.take_id(member.delivered_version);
 		UPDATE chat.members m SET delivered_id = reached, delivered_version = moved_id, moved = greatest(m.moved, chat.moved(moved_id))
-		 WHERE m.chat_id = mark_delivered.chat_id AND m.user_id = mark_delivered.actor_id RETURNING m.* INTO member;
+		 WHERE m.chat_id = move_delivery_cursor.chat_id AND m.user_id = move_delivery_cursor.actor_id RETURNING m.* INTO member;
 	END IF;
 	delivered_id := member.delivered_id;
 	version := member.delivered_version;
 END
 $$;
+COMMENT ON FUNCTION chat.move_delivery_cursor IS 'mark_delivered, for every case.';
+
+CREATE OR REPLACE FUNCTION chat.mark_delivered(actor_id bigint, chat_id bigint, message_id bigint,
+	OUT delivered_id bigint, OUT version bigint)
+LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_mark_delivered';
 COMMENT ON FUNCTION chat.mark_delivered IS 'Moves one''s delivery cursor to this message, or the last one before it: a device of one''s own has it; never back. Answers where it stands. MC404 no_such_chat, no_such_message.';
 GRANT EXECUTE ON FUNCTION chat.mark_delivered TO chat_user, chat_app; -- since 0.2.0
 
-CREATE OR REPLACE FUNCTION chat.mark_read(actor_id bigint, chat_id bigint, message_id bigint,
+CREATE OR REPLACE FUNCTION chat.move_read_cursor(actor_id bigint, chat_id bigint, message_id bigint,
 	OUT read_id bigint, OUT unread integer, OUT version bigint, OUT mentions integer)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
 	member chat.members;
 	reached record;
 	moved_id bigint;
 BEGIN
-	PERFORM chat.check_actor(mark_read.actor_id);
-	member := chat.lock_member(mark_read.chat_id, mark_read.actor_id);
+	member := chat.lock_member(move_read_cursor.chat_id, move_read_cursor.actor_id);
 	SELECT m.id, m.number INTO reached FROM chat.messages m
-	 WHERE m.chat_id = mark_read.chat_id AND m.id <= mark_read.message_id ORDER BY m.id DESC LIMIT 1;
+	 WHERE m.chat_id = move_read_cursor.chat_id AND m.id <= move_read_cursor.message_id ORDER BY m.id DESC LIMIT 1;
 	IF NOT FOUND THEN
 		PERFORM chat.fail('no_such_message');
 	END IF;
 	IF member.marked_unread THEN
-		PERFORM chat.mark_unread(mark_read.actor_id, mark_read.chat_id, false);
+		PERFORM chat.mark_unread(move_read_cursor.actor_id, move_read_cursor.chat_id, false);
 	END IF;
 	IF reached.id > member.read_id THEN
 		moved_id := chat.take_id(member.read_version);
 		UPDATE chat.members m
 		   SET read_id = reached.id, read_count = reached.number, read_version = moved_id, moved = greatest(m.moved, chat.moved(moved_id)),
 			mentions = (SELECT count(*) FROM chat.mentions n
-				WHERE n.user_id = mark_read.actor_id AND n.chat_id = mark_read.chat_id AND n.message_id > reached.id)
-		 WHERE m.chat_id = mark_read.chat_id AND m.user_id = mark_read.actor_id RETURNING m.* INTO member;
+				WHERE n.user_id = move_read_cursor.actor_id AND n.chat_id = move_read_cursor.chat_id AND n.message_id > reached.id)
+		 WHERE m.chat_id = move_read_cursor.chat_id AND m.user_id = move_read_cursor.actor_id RETURNING m.* INTO member;
 	END IF;
 	read_id := member.read_id;
-	unread := (SELECT c.message_count FROM chat.chats c WHERE c.id = mark_read.chat_id) - member.read_count;
+	unread := (SELECT c.message_count FROM chat.chats c WHERE c.id = move_read_cursor.chat_id) - member.read_count;
 	version := member.read_version;
 	mentions := member.mentions;
 END
 $$;
+COMMENT ON FUNCTION chat.move_read_cursor IS 'mark_read, for every case.';
+
+CREATE OR REPLACE FUNCTION chat.mark_read(actor_id bigint, chat_id bigint, message_id bigint,
+	OUT read_id bigint, OUT unread integer, OUT version bigint, OUT mentions integer)
+LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_mark_read';
 COMMENT ON FUNCTION chat.mark_read IS 'Moves one''s read cursor to this message, or the last one before it; never back. Answers where it stands, how many messages lie behind it, and how many of these mention one; version orders the read events of one reader. Takes back mark_unread. Locks only one''s own member row. MC404 no_such_chat, no_such_message.';
 GRANT EXECUTE ON FUNCTION chat.mark_read TO chat_user, chat_app; -- since 0.1.0
 

@@ -93,11 +93,6 @@ COMMENT ON FUNCTION chat.send_signal IS 'Passes a payload (offer, answer, ice; a
 GRANT EXECUTE ON FUNCTION chat.send_signal TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.set_typing(actor_id bigint, chat_id bigint, typing boolean DEFAULT NULL)
-RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	PERFORM chat.publish_ephemeral(set_typing.actor_id, set_typing.chat_id,
-		jsonb_build_object('type', 'typing', 'typing', coalesce(set_typing.typing, true)));
-END
-$$;
+RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_set_typing';
 COMMENT ON FUNCTION chat.set_typing IS 'Tells the members who are connected now that one is typing, or (typing false) not any more; receivers let it lapse 6 s after its time. Stored nowhere. MC403 not_permitted, blocked, not_accepting, chat_too_large by the setting receipts_max_members; MC404 no_such_chat.';
 GRANT EXECUTE ON FUNCTION chat.set_typing TO chat_user, chat_app; -- since 0.2.0

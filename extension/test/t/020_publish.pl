@@ -81,6 +81,39 @@ $node->safe_psql('postgres', "SELECT chat.set_setting('receipts_max_members', '2
 @heard = heard([$alice, $bob, $carol], "SELECT chat.mark_read($bob, $group, 9223372036854775807)");
 is_deeply([map { $_->{payload}{to}[0] } @heard], [$bob], 'above receipts_max_members only the own sockets hear it');
 
+# The same by rows and by statements (chat.direct_tables): plain moves, and those beside the rules of mentions and marks
+sub told
+{
+	my ($direct, $call) = @_;
+	my @events = map { $_->{payload}{event} } heard([$alice, $bob], "SET chat.direct_tables = $direct; $call");
+
+	delete @$_{qw(version at message_id number)} for @events;
+	return [sort map { JSON::PP->new->canonical->encode($_) } @events];
+}
+$node->safe_psql('postgres', "SELECT chat.set_setting('receipts_max_members', '100')");
+for my $call (
+	"SELECT chat.mark_delivered($bob, $chat, (SELECT last_event_id FROM chat.chats WHERE id = $chat))",
+	"SELECT chat.mark_read($bob, $chat, (SELECT last_event_id FROM chat.chats WHERE id = $chat))",
+	"SELECT chat.mark_read($bob, $chat, 9223372036854775807)",
+	"SELECT chat.set_typing($bob, $chat); SELECT chat.set_typing($alice, $chat, false)")
+{
+	my %told;
+
+	for my $direct ('on', 'off')
+	{
+		$node->safe_psql('postgres', "SELECT chat.send_message($alice, $chat, 'again')");
+		$told{$direct} = told($direct, $call);
+	}
+	cmp_ok(scalar @{$told{on}}, '>=', 2, "it is told: $call");
+	is_deeply($told{on}, $told{off}, 'alike by rows and by statements');
+}
+$node->safe_psql('postgres', "SELECT chat.send_message($alice, $chat, 'hey', mention_ids => ARRAY[$bob])");
+my $counted = told('on', "SELECT chat.mark_read($bob, $chat, 9223372036854775807)");
+like(join(' ', @$counted), qr/"mentions":0/, 'mentions are counted anew');
+$node->safe_psql('postgres', "ALTER TABLE chat.members DISABLE TRIGGER publish_cursor; SELECT chat.send_message($alice, $chat, 'unheard')");
+is_deeply(told('on', "SELECT chat.mark_read($bob, $chat, (SELECT last_event_id FROM chat.chats WHERE id = $chat))"), [], 'a trigger that an operator has switched off is off');
+$node->safe_psql('postgres', 'ALTER TABLE chat.members ENABLE TRIGGER publish_cursor');
+
 # Sessions
 my ($token, $session) = split /\|/, $node->safe_psql('postgres', "SELECT token, session_id FROM chat.create_session($bob)");
 @heard = heard([$alice, $bob], "SELECT chat.log_out($bob, $session)");

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * typing.c: chat.set_typing, which clients call every few seconds while somebody types, and which writes nothing.
+ *
+ * The rules are those of a message, asked as send.c asks them: the chat and the member (guard.c), who hears it and whether
+ * nothing stands between the two of a direct chat (recipients.c); where that is not plain, guard_check_posting. Its event
+ * has no id: the notifier does not sort it, and the first to go when a receiver is slow is this one.
+ */
+#include "chat.h"
+
+#include "catalog/pg_type.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "guard.h"
+#include "json.h"
+#include "publish.h"
+#include "recipients.h"
+#include "settings.h"
+
+static void
+check_member(int64 chat_id, int64 user_id, ChatRow *chat)
+{
+	MemberRow member;
+
+	if (!guard_read_member(chat_id, user_id, &member) || member.left || !guard_read_chat(chat_id, chat))
+		chat_fail("no_such_chat", NULL, NULL);
+}
+
+static void
+check_small_chat(int64 chat_id, const ChatRow *chat)
+{
+	static Statement statement = {"SELECT chat.check_small_chat($1)", 1, {INT8OID}, NULL};
+	Datum value = Int64GetDatum(chat_id);
+
+	if (chat->member_count > setting_integer("receipts_max_members"))
+		statement_run(&statement, &value, NULL, true);
+}
+
+static void
+publish_typing(int64 chat_id, int64 user_id, bool typing, const Audience *audience)
+{
+	Event event = {.common = 0, .key = 0};
+
+	initStringInfo(&event.json);
+	appendStringInfoString(&event.json, "{\"type\":\"typing\"");
+	json_id(&event.json, "chat_id", chat_id);
+	json_id(&event.json, "actor_id", user_id);
+	json_raw(&event.json, "typing", typing ? "true" : "false");
+	json_time(&event.json, "at", GetCurrentTimestamp());
+	publish(&event, audience);
+}
+
+/* chat.set_typing(actor_id, chat_id, typing) */
+PG_FUNCTION_INFO_V1(chat_set_typing);
+Datum
+chat_set_typing(PG_FUNCTION_ARGS)
+{
+	int64 user_id = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
+	int64 chat_id = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1);
+	ChatRow chat;
+	Audience audience;
+
+	if (PG_ARGISNULL(0))
+		chat_fail("not_authenticated", NULL, NULL);
+	SPI_connect();
+	check_member(chat_id, user_id, &chat);
+	recipients_of_event(chat_id, 0, &chat, &audience);
+	if (chat.guarded || (chat.direct && !recipients_are_open(&audience, user_id)))
+		guard_check_posting(chat_id, user_id);
+	check_small_chat(chat_id, &chat);
+	publish_typing(chat_id, user_id, PG_ARGISNULL(2) || PG_GETARG_BOOL(2), &audience);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
