@@ -67,3 +67,43 @@ SELECT test.found(:tina, 'answers') AS simple, test.found(:tina, 'answer') AS an
 UPDATE chat.chats SET deleted_id = last_event_id WHERE id = :other;
 SELECT test.found(:tess, 'private');
 SELECT test.recount(:chat);
+
+-- Of many matches only as many are looked at as the page takes, of few all are collected: the answer is the same, whatever has
+-- been indexed and whichever chat was last written to.
+SELECT id AS room FROM chat.create_room(:theo, 'Much') \gset
+SELECT id AS hall FROM chat.create_room(:tess, 'Little') \gset
+SELECT count(*) FROM chat.join_room(:theo, :hall);
+SELECT max(number) AS sent FROM generate_series(1, 3000) n, LATERAL chat.send_message(:theo, :room, concat_ws(' ', 'each', n,
+	CASE WHEN n % 2 = 0 THEN 'half' END, CASE WHEN n % 300 = 0 THEN 'some' END, CASE WHEN n % 1400 = 0 THEN 'few' END, CASE WHEN n < 40 THEN 'past' END)) s;
+SELECT max(number) AS sent FROM generate_series(1, 50) n, LATERAL chat.send_message(:tess, :hall, concat_ws(' ', 'each', n, CASE WHEN n % 10 = 0 THEN 'some few' END)) s;
+SELECT chat.index_messages(100000) > 0 AS indexed;
+SELECT max(number) AS sent FROM generate_series(1, 5) n, LATERAL chat.send_message(:theo, :room, 'each some ' || n) s;
+SELECT count(*) FROM (SELECT max(id) AS id FROM chat.messages WHERE chat_id = :room AND body ~ 'half') m, LATERAL chat.delete_message(:theo, :room, m.id, false) d;
+CREATE FUNCTION test.differs(actor_id bigint, query text, chat_id bigint, size integer) RETURNS TABLE (looked bigint, differs boolean) LANGUAGE plpgsql AS $$
+DECLARE
+	before bigint := 9223372036854775807;
+	wanted tsquery := websearch_to_tsquery('simple', query);
+	found bigint[];
+	expected bigint[];
+BEGIN
+	looked := 0;
+	LOOP
+		expected := ARRAY(SELECT m.id FROM chat.members own JOIN chat.messages m ON m.chat_id = own.chat_id AND m.id > own.visible_from
+			WHERE own.user_id = actor_id AND (differs.chat_id IS NULL OR m.chat_id = differs.chat_id) AND m.id < before AND m.kind = 'user'
+			  AND m.deleted_id IS NULL AND chat.words_of(m) @@ wanted
+			  AND NOT EXISTS (SELECT FROM chat.hidden_messages h WHERE h.user_id = actor_id AND h.message_id = m.id)
+			ORDER BY m.id DESC LIMIT size);
+		found := ARRAY(SELECT f.id FROM chat.find_messages(actor_id, wanted, differs.chat_id, before, size) f);
+		differs := found <> expected;
+		looked := looked + cardinality(found);
+		before := found[size];
+		EXIT WHEN differs OR before IS NULL OR looked > 400;
+	END LOOP;
+	RETURN NEXT;
+END
+$$;
+SELECT q.query, d.looked AS in_all, d.differs, r.looked AS in_room, r.differs
+  FROM unnest(ARRAY['each', 'half', 'some', 'few', 'past', 'each -half', 'half some', '"each 7"', 'none']) WITH ORDINALITY AS q (query, n),
+	LATERAL test.differs(:theo, q.query, NULL, 33) d, LATERAL test.differs(:theo, q.query, :room, 33) r
+ ORDER BY q.n;
+SELECT d.differs FROM test.differs(:theo, 'half or few', NULL, 1) d;

@@ -111,26 +111,108 @@ CREATE OR REPLACE FUNCTION chat.exactly(word text)
 RETURNS tsquery LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT ('''' || exactly.word || '''')::tsquery $$;
 COMMENT ON FUNCTION chat.exactly IS 'The query for a word of the search index that needs no quoting.';
 
-CREATE OR REPLACE FUNCTION chat.find_messages(actor_id bigint, wanted tsquery, only_chat_id bigint, before_id bigint, size integer)
+CREATE OR REPLACE FUNCTION chat.searched_chats(actor_id bigint, only_chat_id bigint)
+RETURNS TABLE (chat_id bigint, low bigint, high bigint, indexed_id bigint, last_id bigint, message_count integer) LANGUAGE sql STABLE AS $$
+	SELECT m.chat_id, m.visible_from, coalesce(m.left_id, 9223372036854775807), coalesce(s.indexed_id, 0), least(c.last_event_id, m.left_id), c.message_count
+	  FROM chat.members m JOIN chat.chats c ON c.id = m.chat_id LEFT JOIN chat.search_cursors s ON s.chat_id = m.chat_id
+	 WHERE m.user_id = searched_chats.actor_id AND c.deleted_id IS NULL
+	   AND (searched_chats.only_chat_id IS NULL OR m.chat_id = searched_chats.only_chat_id)
+$$;
+COMMENT ON FUNCTION chat.searched_chats IS 'Where this user may find something: ids above low, up to high; how far the search index is; the last id there can be.';
+
+CREATE OR REPLACE FUNCTION chat.find_in_tails(actor_id bigint, wanted tsquery, only_chat_id bigint, before_id bigint, size integer)
 RETURNS TABLE (chat_id bigint, id bigint) LANGUAGE sql STABLE AS $$
-	WITH own AS (
-		SELECT m.chat_id, m.visible_from AS low, coalesce(m.left_id, 9223372036854775807) AS high, coalesce(s.indexed_id, 0) AS indexed_id
-		  FROM chat.members m JOIN chat.chats c ON c.id = m.chat_id LEFT JOIN chat.search_cursors s ON s.chat_id = m.chat_id
-		 WHERE m.user_id = find_messages.actor_id AND c.deleted_id IS NULL
-		   AND (find_messages.only_chat_id IS NULL OR m.chat_id = find_messages.only_chat_id)
-	), found AS (
-		SELECT w.chat_id, w.message_id AS id
-		  FROM own o JOIN chat.message_words w ON w.words @@ (find_messages.wanted && chat.exactly(chat.chat_word(o.chat_id)))
-		 WHERE w.message_id > o.low AND w.message_id <= o.high AND w.message_id < find_messages.before_id
+	SELECT m.chat_id, m.id
+	  FROM chat.searched_chats(find_in_tails.actor_id, find_in_tails.only_chat_id) s
+	  JOIN chat.messages m ON m.chat_id = s.chat_id AND m.id > greatest(s.low, s.indexed_id)
+	 WHERE m.id <= s.high AND m.id < find_in_tails.before_id AND m.kind = 'user' AND m.deleted_id IS NULL
+	   AND chat.words_of(m) @@ find_in_tails.wanted
+	   AND NOT EXISTS (SELECT FROM chat.hidden_messages h WHERE h.user_id = find_in_tails.actor_id AND h.chat_id = m.chat_id AND h.message_id = m.id)
+	 ORDER BY m.id DESC LIMIT find_in_tails.size
+$$;
+COMMENT ON FUNCTION chat.find_in_tails IS 'The newest matches among the messages that the search index has not reached.';
+
+CREATE OR REPLACE FUNCTION chat.find_in_index(actor_id bigint, wanted tsquery, only_chat_id bigint, before_id bigint, size integer)
+RETURNS TABLE (chat_id bigint, id bigint) LANGUAGE sql STABLE AS $$
+	SELECT w.chat_id, w.message_id
+	  FROM chat.searched_chats(find_in_index.actor_id, find_in_index.only_chat_id) s
+	  JOIN chat.message_words w ON w.words @@ (find_in_index.wanted && chat.exactly(chat.chat_word(s.chat_id)))
+	 WHERE w.message_id > s.low AND w.message_id <= s.high AND w.message_id < find_in_index.before_id
+	   AND NOT EXISTS (SELECT FROM chat.hidden_messages h WHERE h.user_id = find_in_index.actor_id AND h.chat_id = w.chat_id AND h.message_id = w.message_id)
+	 ORDER BY w.message_id DESC LIMIT find_in_index.size
+$$;
+COMMENT ON FUNCTION chat.find_in_index IS 'The newest matches that the search index has; it collects all there are.';
+
+-- Chat by chat, the latest event first: once the page is full, a chat without anything newer than its end need not be looked at.
+CREATE OR REPLACE FUNCTION chat.find_by_looking(actor_id bigint, wanted tsquery, only_chat_id bigint, before_id bigint, size integer, budget integer,
+	INOUT chat_ids bigint[], INOUT ids bigint[], OUT matches integer, OUT complete boolean)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	place record;
+	seen record;
+	unspent integer := find_by_looking.budget;
+BEGIN
+	matches := 0;
+	complete := true;
+	FOR place IN SELECT s.* FROM chat.searched_chats(find_by_looking.actor_id, find_by_looking.only_chat_id) s ORDER BY s.last_id DESC LOOP
+		EXIT WHEN ids[size] >= place.last_id;
+		IF unspent = 0 THEN
+			complete := false;
+			EXIT;
+		END IF;
+		SELECT count(*) AS rows, min(w.message_id) AS lowest,
+				array_agg(w.message_id) FILTER (WHERE w.words @@ wanted AND NOT EXISTS (SELECT FROM chat.hidden_messages h
+					WHERE h.user_id = find_by_looking.actor_id AND h.chat_id = place.chat_id AND h.message_id = w.message_id)) AS found
+		  INTO seen
+		  FROM (SELECT w.message_id, w.words FROM chat.message_words w
+				 WHERE w.chat_id = place.chat_id AND w.message_id > greatest(place.low, ids[size])
+				   AND w.message_id <= place.high AND w.message_id < find_by_looking.before_id
+				 ORDER BY w.message_id DESC LIMIT unspent) w;
+		IF seen.found IS NOT NULL THEN
+			matches := matches + cardinality(seen.found);
+			SELECT array_agg(p.chat_id ORDER BY p.id DESC), array_agg(p.id ORDER BY p.id DESC) INTO chat_ids, ids
+			  FROM (SELECT u.chat_id, u.id FROM unnest(chat_ids, ids) AS u (chat_id, id)
+					UNION ALL SELECT place.chat_id, f FROM unnest(seen.found) f
+					ORDER BY id DESC LIMIT size) p;
+		END IF;
+		unspent := unspent - seen.rows;
+		IF unspent = 0 AND (ids[size] >= seen.lowest) IS NOT TRUE THEN
+			complete := false;
+			EXIT;
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION chat.find_by_looking IS 'Adds to a page (chat_ids and ids, newest first) the newest matches that the search index has, by looking at its rows, at most budget of them; complete: nothing newer is left out. matches: how many of the rows did match.';
+
+-- A word that is in every other message is found at once by looking at the newest ones, a rare one by the index, which collects
+-- all there are. Which it is, the first 1,000 rows tell. A match from the index costs what four rows cost to look at.
+CREATE OR REPLACE FUNCTION chat.find_messages(actor_id bigint, wanted tsquery, only_chat_id bigint, before_id bigint, size integer)
+RETURNS TABLE (chat_id bigint, id bigint) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+	tail record;
+	page record;
+	budget double precision := 1000;
+	messages double precision;
+BEGIN
+	SELECT coalesce(array_agg(t.chat_id ORDER BY t.id DESC), '{}') AS chat_ids, coalesce(array_agg(t.id ORDER BY t.id DESC), '{}') AS ids INTO tail
+	  FROM chat.find_in_tails(find_messages.actor_id, wanted, only_chat_id, before_id, size) t;
+	SELECT sum(s.message_count) INTO messages FROM chat.searched_chats(find_messages.actor_id, only_chat_id) s;
+	LOOP
+		page := chat.find_by_looking(find_messages.actor_id, wanted, only_chat_id, before_id, size, budget::integer, tail.chat_ids, tail.ids);
+		EXIT WHEN page.complete OR page.matches = 0 OR budget > 1000000
+			OR budget * size / page.matches > 4 * messages * page.matches / budget;
+		budget := greatest(4 * budget, 2 * budget * size / page.matches);
+	END LOOP;
+	IF page.complete THEN
+		RETURN QUERY SELECT p.chat_id, p.id FROM unnest(page.chat_ids, page.ids) AS p (chat_id, id);
+	ELSE
+		RETURN QUERY
+		SELECT p.chat_id, p.id FROM unnest(tail.chat_ids, tail.ids) AS p (chat_id, id)
 		UNION ALL
-		SELECT m.chat_id, m.id
-		  FROM own o JOIN chat.messages m ON m.chat_id = o.chat_id AND m.id > greatest(o.low, o.indexed_id)
-		 WHERE m.id <= o.high AND m.id < find_messages.before_id AND m.kind = 'user' AND m.deleted_id IS NULL
-		   AND chat.words_of(m) @@ find_messages.wanted
-	)
-	SELECT f.chat_id, f.id FROM found f
-	 WHERE NOT EXISTS (SELECT FROM chat.hidden_messages h
-		WHERE h.user_id = find_messages.actor_id AND h.chat_id = f.chat_id AND h.message_id = f.id)
-	 ORDER BY f.id DESC LIMIT find_messages.size
+		SELECT i.chat_id, i.id FROM chat.find_in_index(find_messages.actor_id, wanted, only_chat_id, before_id, size) i
+		 ORDER BY id DESC LIMIT size;
+	END IF;
+END
 $$;
 COMMENT ON FUNCTION chat.find_messages IS 'The newest messages that match and that this user may see: those in the search index, and those behind it.';
