@@ -128,6 +128,8 @@ SELECT test.error(format('SELECT chat.get_message(%s, %s, %s)', :erik, :chat, :a
 	test.error(format('SELECT chat.delete_message(%s, %s, %s)', :erik, :chat, :other)), test.error(format('SELECT chat.add_reaction(%s, %s, %s, ''x'')', :erik, :chat, :other));
 SELECT id AS notes FROM chat.open_direct_chat(:erik, :erik) \gset
 SELECT number FROM chat.forward_message(:erik, :chat, :message, :notes);
+-- Notes are there now: nobody is still nobody, not oneself.
+SELECT test.error(format('SELECT chat.send_direct_message(%s, NULL, ''x'')', :erik));
 SELECT body FROM chat.list_messages(:erik, :notes);
 -- What came before one's time is not there, not even by its id.
 INSERT INTO chat.members (chat_id, user_id, joined_id, visible_from) VALUES (:chat, :esra, :after, :after);

@@ -116,6 +116,9 @@ CREATE OR REPLACE FUNCTION chat.send_direct_message(actor_id bigint, user_id big
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM chat.check_actor(send_direct_message.actor_id);
+	IF send_direct_message.user_id IS NULL THEN	-- least and greatest would make oneself of it
+		PERFORM chat.fail('no_such_user');
+	END IF;
 	SELECT d.chat_id INTO chat_id FROM chat.direct_chats d
 	 WHERE d.low_user_id = least(send_direct_message.actor_id, send_direct_message.user_id)
 	   AND d.high_user_id = greatest(send_direct_message.actor_id, send_direct_message.user_id);
