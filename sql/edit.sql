@@ -181,4 +181,9 @@ DELETE FROM chat.members WHERE chat_id = :old;
 DELETE FROM chat.chats WHERE id = :old;
 -- No files are no files.
 SELECT number FROM chat.send_message(:ella, :chat, 'plain', file_ids => '{}', mention_ids => '{}');
+-- A NULL among the mentions is nobody, also when the call is repeated.
+SELECT duplicate FROM chat.send_message(:ella, :chat, 'you', mention_ids => ARRAY[:emil, NULL], client_key => 'null') UNION ALL
+SELECT duplicate FROM chat.send_message(:ella, :chat, 'all', mention_ids => ARRAY[NULL]::bigint[], client_key => 'nulls');
+SELECT duplicate FROM chat.send_message(:ella, :chat, 'you', mention_ids => ARRAY[:emil, NULL], client_key => 'null') UNION ALL
+SELECT duplicate FROM chat.send_message(:ella, :chat, 'all', mention_ids => ARRAY[NULL]::bigint[], client_key => 'nulls');
 SELECT test.recount(:chat);

@@ -162,7 +162,7 @@ BEGIN
 			AND sent.reply_to_id IS NOT DISTINCT FROM is_same_message.reply_to_id
 			AND sent.attributes IS NOT DISTINCT FROM is_same_message.attributes
 			AND sent.file_ids IS NOT DISTINCT FROM nullif(is_same_message.file_ids, '{}')
-			AND coalesce(sent.mention_ids, '{}') = ARRAY(SELECT DISTINCT u FROM unnest(is_same_message.mention_ids) u ORDER BY 1));
+			AND coalesce(sent.mention_ids, '{}') = ARRAY(SELECT DISTINCT u FROM unnest(is_same_message.mention_ids) u WHERE u IS NOT NULL ORDER BY 1));
 END
 $$;
 COMMENT ON FUNCTION chat.is_same_message IS 'Whether a message was sent with these arguments.';
