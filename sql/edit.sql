@@ -186,4 +186,10 @@ SELECT duplicate FROM chat.send_message(:ella, :chat, 'you', mention_ids => ARRA
 SELECT duplicate FROM chat.send_message(:ella, :chat, 'all', mention_ids => ARRAY[NULL]::bigint[], client_key => 'nulls');
 SELECT duplicate FROM chat.send_message(:ella, :chat, 'you', mention_ids => ARRAY[:emil, NULL], client_key => 'null') UNION ALL
 SELECT duplicate FROM chat.send_message(:ella, :chat, 'all', mention_ids => ARRAY[NULL]::bigint[], client_key => 'nulls');
+-- Another message of the same sender is not the one that was forwarded with this key.
+SELECT id AS one FROM chat.send_message(:ella, :chat, 'one') \gset
+SELECT id AS two FROM chat.send_message(:ella, :chat, 'two', attributes => '{"b": 3}') \gset
+SELECT duplicate FROM chat.forward_message(:emil, :chat, :one, :direct, client_key => 'one');
+SELECT duplicate FROM chat.forward_message(:emil, :chat, :one, :direct, client_key => 'one');
+SELECT test.error(format('SELECT chat.forward_message(%s, %s, %s, %s, ''one'')', :emil, :chat, :two, :direct));
 SELECT test.recount(:chat);

@@ -146,6 +146,13 @@ BEGIN
 	SELECT s.* INTO id, prev_id, number, sent_at, duplicate
 	  FROM chat.add_message(forward_message.actor_id, forward_message.to_chat_id, source.body, NULL, source.file_ids, NULL,
 		source.attributes, forward_message.client_key, NULL, coalesce(source.forwarded_from, source.sender_id)) s;
+	-- The copy does not say of which message; an edit of either since does not make it another's.
+	IF duplicate AND EXISTS (SELECT FROM chat.messages m
+		 WHERE m.chat_id = forward_message.to_chat_id AND m.id = forward_message.id AND m.deleted_id IS NULL
+		   AND (m.file_ids IS DISTINCT FROM source.file_ids OR m.attributes IS DISTINCT FROM source.attributes
+			 OR m.body <> source.body AND m.edited_id IS NULL AND (source.edited_id > m.id) IS NOT TRUE)) THEN
+		PERFORM chat.fail('client_key_reused');
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION chat.forward_message IS 'Sends a copy of a message that one can see to a chat where one may send: body, attributes and files; forwarded_from tells who wrote it first. Result and client_key as with send_message. MC404 no_such_chat, no_such_message; MC403 not_permitted (a system message, or to_chat_id), blocked, not_accepting; MC409 message_deleted, client_key_reused; MC503 chat_busy.';
