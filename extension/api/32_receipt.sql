@@ -75,8 +75,13 @@ BEGIN
 	member := chat.lock_member(mark_read.chat_id, mark_read.actor_id);
 	SELECT m.id, m.number INTO reached FROM chat.messages m
 	 WHERE m.chat_id = mark_read.chat_id AND m.id <= mark_read.message_id ORDER BY m.id DESC LIMIT 1;
-	IF NOT FOUND THEN
-		PERFORM chat.fail('no_such_message');
+	IF NOT FOUND THEN	-- Where no message is, or none is left, the end of the chat is all that can be read.
+		SELECT c.last_event_id AS id, c.message_count AS number INTO reached FROM chat.chats c
+		 WHERE c.id = mark_read.chat_id AND c.last_event_id <= mark_read.message_id
+		   AND NOT EXISTS (SELECT FROM chat.messages m WHERE m.chat_id = c.id);
+		IF NOT FOUND THEN
+			PERFORM chat.fail('no_such_message');
+		END IF;
 	END IF;
 	IF member.marked_unread THEN
 		PERFORM chat.mark_unread(mark_read.actor_id, mark_read.chat_id, false);
@@ -95,7 +100,7 @@ BEGIN
 	mentions := member.mentions;
 END
 $$;
-COMMENT ON FUNCTION chat.mark_read IS 'Moves one''s read cursor to this message, or the last one before it; never back. Answers where it stands, how many messages lie behind it, and how many of these mention one; version orders the read events of one reader. Takes back mark_unread. Locks only one''s own member row. MC404 no_such_chat, no_such_message.';
+COMMENT ON FUNCTION chat.mark_read IS 'Moves one''s read cursor to this message, or the last one before it, in a chat without any to its end; never back. Answers where it stands, how many messages lie behind it, and how many of these mention one; version orders the read events of one reader. Takes back mark_unread. Locks only one''s own member row. MC404 no_such_chat, no_such_message.';
 GRANT EXECUTE ON FUNCTION chat.mark_read TO chat_user, chat_app; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.mark_all_read(actor_id bigint, chat_id bigint DEFAULT NULL)
@@ -109,13 +114,15 @@ BEGIN
 		PERFORM chat.check_member(mark_all_read.chat_id, mark_all_read.actor_id);
 	END IF;
 	FOR unread_chat IN
-		SELECT c.id, c.last_event_id FROM chat.members m JOIN chat.chats c ON c.id = m.chat_id
+		SELECT c.id, CASE WHEN EXISTS (SELECT FROM chat.messages g WHERE g.chat_id = c.id) THEN c.last_event_id
+				ELSE 9223372036854775807 END AS last_id
+		  FROM chat.members m JOIN chat.chats c ON c.id = m.chat_id
 		 WHERE m.user_id = mark_all_read.actor_id AND m.left_id IS NULL AND c.deleted_id IS NULL
 		   AND (mark_all_read.chat_id IS NULL OR m.chat_id = mark_all_read.chat_id)
 		   AND (m.read_count < c.message_count OR m.marked_unread)
 		 ORDER BY c.id
 	LOOP
-		PERFORM chat.mark_read(mark_all_read.actor_id, unread_chat.id, unread_chat.last_event_id);
+		PERFORM chat.mark_read(mark_all_read.actor_id, unread_chat.id, unread_chat.last_id);
 		marked := marked + 1;
 	END LOOP;
 	RETURN marked;
