@@ -95,4 +95,13 @@ SELECT unread FROM chat.get_chat(:mila, :empty);
 SELECT number FROM chat.send_message(:moritz, :empty, 'here');
 SELECT unread FROM chat.get_chat(:mila, :empty);
 ROLLBACK;
+-- Who joins later has read nothing of before, though his cursor stands at the end.
+SELECT id AS joined FROM chat.create_group(:mara, 'joined', ARRAY[:mila]) \gset
+SELECT id AS early FROM chat.send_message(:mara, :joined, 'before him') \gset
+SELECT member_count FROM chat.add_members(:mara, :joined, ARRAY[:moritz]);
+SELECT id AS later FROM chat.send_message(:mara, :joined, 'after him') \gset
+SELECT count(*) FROM chat.list_receipts(:mara, :joined, :early);
+SELECT read_id = :later AS there FROM chat.mark_read(:moritz, :joined, :later);
+SELECT user_id = :moritz AS moritz, has_read FROM chat.list_receipts(:mara, :joined, :later);
+SELECT count(*) FROM chat.list_receipts(:mara, :joined, :early);
 SELECT test.recount(:chat);

@@ -175,7 +175,7 @@ BEGIN
 	RETURN QUERY
 	WITH page AS (
 		SELECT m.user_id, greatest(m.delivered_id, m.read_id) AS delivered_id, m.read_id FROM chat.members m
-		 WHERE m.chat_id = message.chat_id AND m.left_id IS NULL AND m.user_id <> message.sender_id
+		 WHERE m.chat_id = message.chat_id AND m.left_id IS NULL AND m.user_id <> message.sender_id AND m.joined_id < message.id
 		   AND greatest(m.delivered_id, m.read_id) >= message.id AND m.user_id > coalesce(list_receipts.after_id, 0)
 		 ORDER BY m.user_id LIMIT size + 1
 	)
@@ -183,5 +183,5 @@ BEGIN
 	  FROM page p ORDER BY p.user_id LIMIT size;
 END
 $$;
-COMMENT ON FUNCTION chat.list_receipts IS 'Which other members a message has reached (delivered_id, read_id: how far each has got; reading is delivery too) and who has read it (has_read), ascending by user_id; after_id: the last one seen. MC400 invalid_argument; MC403 chat_too_large; MC404 no_such_chat, no_such_message.';
+COMMENT ON FUNCTION chat.list_receipts IS 'Which other members a message has reached (delivered_id, read_id: how far each has got; reading is delivery too) and who has read it (has_read), of those who were in the chat when it came; ascending by user_id; after_id: the last one seen. MC400 invalid_argument; MC403 chat_too_large; MC404 no_such_chat, no_such_message.';
 GRANT EXECUTE ON FUNCTION chat.list_receipts TO chat_user, chat_app; -- since 0.2.0
