@@ -106,6 +106,8 @@ BEGIN
 				  ORDER BY m.id) m;
 		UPDATE chat.messages m SET client_key = NULL
 		 WHERE m.chat_id = part.chat_id AND m.sender_id = erase_messages.user_id AND m.client_key IS NOT NULL;
+		UPDATE chat.calls c SET client_key = NULL
+		 WHERE c.chat_id = part.chat_id AND c.starter_id = erase_messages.user_id AND c.client_key IS NOT NULL;
 		IF part.leaves THEN
 			PERFORM chat.drop_member(part.chat_id, erase_messages.user_id, erase_messages.user_id);
 		END IF;
