@@ -48,6 +48,7 @@ SELECT chat.export_user(:zelda) AS export \gset
 SELECT key, jsonb_array_length(value) AS rows FROM jsonb_each(:'export') WHERE value <> '[]' ORDER BY key;
 SELECT :'export'::jsonb #>> '{users,0,email}' AS email, :'export'::jsonb #> '{users,0,attributes}' AS attributes, jsonb_typeof(:'export'::jsonb #> '{users,0,id}') AS id;
 SELECT row ->> 'body' AS body, row -> 'attributes' AS attributes FROM jsonb_array_elements(:'export'::jsonb -> 'messages') row WHERE row ->> 'kind' = 'user' ORDER BY (row ->> 'id')::bigint;
+SELECT row ->> 'body' AS earlier_body FROM jsonb_array_elements(:'export'::jsonb -> 'message_edits') row;
 SELECT :'export' ~ 'hash|\$2a\$' AS secrets, :'export' ~ 'who is that|"hello"' AS others;
 SELECT key FROM jsonb_each(:'export') EXCEPT SELECT relname FROM pg_class WHERE relnamespace = 'chat'::regnamespace;
 -- Every column that names somebody is one that the export goes by, or names others.
