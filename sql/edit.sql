@@ -192,4 +192,18 @@ SELECT id AS two FROM chat.send_message(:ella, :chat, 'two', attributes => '{"b"
 SELECT duplicate FROM chat.forward_message(:emil, :chat, :one, :direct, client_key => 'one');
 SELECT duplicate FROM chat.forward_message(:emil, :chat, :one, :direct, client_key => 'one');
 SELECT test.error(format('SELECT chat.forward_message(%s, %s, %s, %s, ''one'')', :emil, :chat, :two, :direct));
+-- An edit tells those who have joined without the history nothing of a message that they do not see.
+SELECT id AS club FROM chat.create_group(:ella, 'club', ARRAY[:emil]) \gset
+SELECT id AS first FROM chat.send_message(:ella, :club, 'before her') \gset
+SELECT value FROM chat.set_setting('history_for_new_members', 'none');
+SELECT member_count FROM chat.add_members(:ella, :club, ARRAY[:enno]);
+SELECT value FROM chat.set_setting('history_for_new_members', 'all');
+SELECT id AS last FROM chat.send_message(:ella, :club, 'after her') \gset
+SELECT body FROM chat.edit_message(:ella, :club, :first, 'before her, edited') UNION ALL SELECT body FROM chat.edit_message(:ella, :club, :last, 'after her, edited');
+SELECT type, event ->> 'body' AS body FROM chat.list_events(:enno, :club);
+SELECT body FROM chat.list_messages(:emil, :club) WHERE kind = 'user';
+-- When she has left, the others hear the whole event again.
+SELECT count(*) FROM chat.leave_chat(:enno, :club);
+SELECT body FROM chat.edit_message(:ella, :club, :first, 'before her, edited again');
+SELECT event ->> 'body' AS body FROM chat.list_events(:emil, :club) WHERE type = 'message_edited' ORDER BY id DESC LIMIT 1;
 SELECT test.recount(:chat);

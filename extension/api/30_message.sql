@@ -355,13 +355,16 @@ BEGIN
 		UPDATE chat.messages m SET body = edit_message.body, edited_id = event.id
 		 WHERE m.chat_id = edit_message.chat_id AND m.id = edit_message.message_id RETURNING m.* INTO message;
 		PERFORM chat.index_message(message);
+		-- Members hear the same event: who has joined later without the history must not read in it what he may not list.
 		PERFORM chat.log_event(edit_message.chat_id, event.id, event.prev_id, event.number, 'message_edited', edit_message.actor_id,
-			jsonb_build_object('message_id', message.id::text, 'body', message.body));
+			jsonb_build_object('message_id', message.id::text) || CASE WHEN EXISTS (SELECT FROM chat.members m
+					WHERE m.chat_id = message.chat_id AND m.left_id IS NULL AND m.visible_from >= message.id)
+				THEN '{}' ELSE jsonb_build_object('body', message.body) END);
 	END IF;
 	RETURN chat.describe_message(edit_message.chat_id, edit_message.message_id, edit_message.actor_id);
 END
 $$;
-COMMENT ON FUNCTION chat.edit_message IS 'Replaces the body of one''s own message; NULL or the same body changes nothing. By the setting keep_edits the old body stays in list_message_edits. Mentions stay as they were. Answers the message. MC400 empty_message; MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message; MC409 message_deleted; MC413 message_too_long; MC503 chat_busy.';
+COMMENT ON FUNCTION chat.edit_message IS 'Replaces the body of one''s own message; NULL or the same body changes nothing. By the setting keep_edits the old body stays in list_message_edits. Mentions stay as they were. The event has no body while somebody is in the chat who has joined later and doesn''t see the message (setting history_for_new_members); then get_message tells. Answers the message. MC400 empty_message; MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message; MC409 message_deleted; MC413 message_too_long; MC503 chat_busy.';
 GRANT EXECUTE ON FUNCTION chat.edit_message TO chat_user, chat_app; -- since 0.2.0
 
 -- A body stands in one logged event at most, the last edit's: so that deleting the message can find it.
