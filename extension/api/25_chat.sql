@@ -363,6 +363,7 @@ BEGIN
 	END IF;
 	DELETE FROM chat.drafts d USING chat.members m WHERE m.chat_id = dead AND d.user_id = m.user_id AND d.chat_id = dead;
 	DELETE FROM chat.bans b WHERE b.chat_id = dead;
+	DELETE FROM chat.search_cursors s WHERE s.chat_id = dead;
 	DELETE FROM chat.events e WHERE e.chat_id = dead;
 	DELETE FROM chat.members m WHERE m.chat_id = dead;
 	DELETE FROM chat.chats c WHERE c.id = dead;
