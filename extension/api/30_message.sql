@@ -458,6 +458,8 @@ BEGIN
 	DELETE FROM chat.message_edits e WHERE e.chat_id = message.chat_id AND e.message_id = message.id;
 	DELETE FROM chat.message_words w WHERE w.chat_id = message.chat_id AND w.message_id = message.id;
 	UPDATE chat.events e SET payload = e.payload - 'body' WHERE e.chat_id = message.chat_id AND e.id = message.edited_id;
+	UPDATE chat.scheduled_messages s SET body = '', reply_to_id = NULL, file_ids = NULL, mention_ids = NULL, attributes = NULL
+	 WHERE s.sender_id = message.sender_id AND s.chat_id = message.chat_id AND s.message_id = message.id;
 END
 $$;
 COMMENT ON FUNCTION chat.drop_message_parts IS 'Deletes what other tables hold of a message that goes, under the chat''s lock.';
