@@ -206,4 +206,24 @@ SELECT body FROM chat.list_messages(:emil, :club) WHERE kind = 'user';
 SELECT count(*) FROM chat.leave_chat(:enno, :club);
 SELECT body FROM chat.edit_message(:ella, :club, :first, 'before her, edited again');
 SELECT event ->> 'body' AS body FROM chat.list_events(:emil, :club) WHERE type = 'message_edited' ORDER BY id DESC LIMIT 1;
+-- Who has left sees messages as they were then, whatever is written into them later.
+SELECT body FROM chat.edit_message(:ella, :club, :last, 'seen by her') UNION ALL SELECT body FROM chat.edit_message(:ella, :club, :first, 'not by her');
+SELECT member_count FROM chat.add_members(:ella, :club, ARRAY[:enno]);
+SELECT id AS newest FROM chat.send_message(:ella, :club, 'newest') \gset
+SELECT body FROM chat.edit_message(:ella, :club, :newest, 'while she was in');
+SELECT count(*) FROM chat.remove_member(:ella, :club, :enno);
+SELECT body FROM chat.edit_message(:ella, :club, :newest, 'a later secret') UNION ALL SELECT body FROM chat.edit_message(:ella, :club, :newest, 'the latest secret');
+SELECT id = :newest AS newest, body, edited_at = (SELECT chat.id_time(max(id)) FROM chat.list_message_edits(:enno, :club, :newest)) AS edited_then
+  FROM chat.list_messages(:enno, :club) WHERE kind = 'user' ORDER BY id DESC LIMIT 1;
+SELECT body FROM chat.list_message_edits(:enno, :club, :newest);
+SELECT body FROM chat.list_message_edits(:ella, :club, :newest);
+SELECT type, event #>> '{message,body}' AS body FROM chat.list_events(:enno, :club) WHERE id = :newest;
+SELECT e ->> 'type' AS type, e #>> '{message,body}' AS body FROM chat.sync(:enno, :newest - 1), json_array_elements(events) e WHERE e ->> 'id' = :'newest';
+SELECT count(*) FILTER (WHERE reader = :ella) AS by_ella, count(*) FILTER (WHERE reader = :enno) AS by_enno
+  FROM unnest(ARRAY[:ella, :enno]) reader CROSS JOIN LATERAL chat.search_messages(reader, 'secret', :club);
+SELECT id AS taken FROM chat.forward_message(:enno, :club, :newest, (SELECT id FROM chat.open_direct_chat(:enno, :enno))) \gset
+SELECT body FROM chat.messages WHERE id = :taken;
+SELECT kind FROM chat.delete_message(:enno, :club, (SELECT last_event_id FROM chat.get_chat(:enno, :club)), false);
+SELECT last_message ->> 'body' AS body FROM chat.get_chat(:enno, :club);
+SELECT body FROM chat.get_message(:ella, :club, :newest);
 SELECT test.recount(:chat);

@@ -127,7 +127,8 @@ RETURNS SETOF chat.chat_row LANGUAGE sql STABLE AS $$
 				'avatar_file_id', u.avatar_file_id::text)
 		   FROM chat.v_users u WHERE u.id = other.user_id),
 		seen.last_event_id,
-		(SELECT chat.message_json(m, describe_chats.actor_id) FROM chat.messages m
+		(SELECT chat.message_json(CASE WHEN m.edited_id > own.left_id THEN chat.message_then(m, own.left_id) ELSE m END, describe_chats.actor_id)
+		   FROM chat.messages m
 		  WHERE m.chat_id = c.id AND m.id > own.visible_from AND m.id <= coalesce(own.left_id, 9223372036854775807)
 			AND NOT EXISTS (SELECT FROM chat.hidden_messages h
 				WHERE h.user_id = own.user_id AND h.chat_id = m.chat_id AND h.message_id = m.id)

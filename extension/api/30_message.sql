@@ -143,6 +143,8 @@ BEGIN
 	PERFORM chat.check_actor(forward_message.actor_id);
 	PERFORM chat.check_length(forward_message.client_key, 'client_key', 1, 64);
 	source := chat.check_user_message(forward_message.chat_id, forward_message.message_id, forward_message.actor_id);
+	source := chat.message_then(source, (SELECT m.left_id FROM chat.members m
+		WHERE m.chat_id = forward_message.chat_id AND m.user_id = forward_message.actor_id));
 	SELECT s.* INTO id, prev_id, number, sent_at, duplicate
 	  FROM chat.add_message(forward_message.actor_id, forward_message.to_chat_id, source.body, NULL, source.file_ids, NULL,
 		source.attributes, forward_message.client_key, NULL, coalesce(source.forwarded_from, source.sender_id)) s;
@@ -234,12 +236,31 @@ END
 $$;
 COMMENT ON FUNCTION chat.check_user_message IS 'The message, if this user may see it, a user wrote it, and it is not deleted. MC403 not_permitted; MC404 no_such_chat, no_such_message; MC409 message_deleted.';
 
+-- What is written after somebody's leaving is not for him, be it into a message of before.
+CREATE OR REPLACE FUNCTION chat.message_then(message chat.messages, left_id bigint)
+RETURNS chat.messages LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF message.edited_id > message_then.left_id THEN
+		message.body := coalesce((SELECT e.body FROM chat.message_edits e
+			 WHERE e.chat_id = message.chat_id AND e.message_id = message.id AND e.id > message_then.left_id ORDER BY e.id LIMIT 1), '');
+		message.edited_id := (SELECT max(e.id) FROM chat.message_edits e
+			 WHERE e.chat_id = message.chat_id AND e.message_id = message.id AND e.id <= message_then.left_id);
+	END IF;
+	RETURN message;
+END
+$$;
+COMMENT ON FUNCTION chat.message_then IS 'The message with the body that it had when its reader left (NULL: he is in, so the present one); an empty one when the setting keep_edits has not kept that.';
+
 CREATE OR REPLACE FUNCTION chat.describe_messages(chat_id bigint, message_ids bigint[], reader_id bigint)
 RETURNS SETOF chat.message_row LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	left_id bigint := (SELECT r.left_id FROM chat.members r WHERE r.chat_id = describe_messages.chat_id AND r.user_id = describe_messages.reader_id);
 BEGIN
 	RETURN QUERY
-	SELECT m.id, m.chat_id, CASE m.kind WHEN 'user' THEN m.number END, m.kind, m.sender_id, m.body, chat.id_time(m.id),
-		chat.id_time(m.edited_id), chat.id_time(m.deleted_id), m.expires_at,
+	SELECT m.id, m.chat_id, CASE m.kind WHEN 'user' THEN m.number END, m.kind, m.sender_id,
+		CASE WHEN m.edited_id > left_id THEN (chat.message_then(m, left_id)).body ELSE m.body END, chat.id_time(m.id),
+		chat.id_time(CASE WHEN m.edited_id > left_id THEN (chat.message_then(m, left_id)).edited_id ELSE m.edited_id END),
+		chat.id_time(m.deleted_id), m.expires_at,
 		CASE WHEN m.reply_to_id IS NOT NULL THEN chat.reply_json(m.chat_id, m.reply_to_id) END,
 		CASE WHEN m.file_ids IS NULL THEN '[]' ELSE chat.files_json(m.file_ids) END,
 		coalesce(m.mention_ids, '{}'),
@@ -306,7 +327,7 @@ BEGIN
 	  FROM chat.describe_messages(chat_id, down[1:older] || up[1:newer], actor_id) d;
 END
 $$;
-COMMENT ON FUNCTION chat.list_messages IS 'A page of a chat''s history, ascending by id. Without an anchor the newest; before_id: those before it; after_id: those after it; around_id or at (a time): half before it, half from it on. has_more: there are more on the side asked for; with around_id and at, on either side. Who has left sees up to his leaving. A deleted message stays as a row with deleted_at and nothing in it; what one has deleted for oneself is left out. MC400 more_than_one_anchor, invalid_argument (page_size); MC404 no_such_chat.';
+COMMENT ON FUNCTION chat.list_messages IS 'A page of a chat''s history, ascending by id. Without an anchor the newest; before_id: those before it; after_id: those after it; around_id or at (a time): half before it, half from it on. has_more: there are more on the side asked for; with around_id and at, on either side. Who has left sees up to his leaving, and what was edited later as it was then. A deleted message stays as a row with deleted_at and nothing in it; what one has deleted for oneself is left out. MC400 more_than_one_anchor, invalid_argument (page_size); MC404 no_such_chat.';
 GRANT EXECUTE ON FUNCTION chat.list_messages TO chat_user, chat_app; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.list_chat_files(actor_id bigint, chat_id bigint, before_id bigint DEFAULT NULL, page_size integer DEFAULT NULL)
@@ -385,14 +406,16 @@ RETURNS TABLE (id bigint, body text, replaced_at timestamptz, has_more boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	size integer := chat.page_size(list_message_edits.page_size);
+	visible record;
 BEGIN
 	PERFORM chat.check_actor(list_message_edits.actor_id);
+	visible := chat.visible_range(list_message_edits.chat_id, list_message_edits.actor_id);
 	PERFORM chat.check_visible_message(list_message_edits.chat_id, list_message_edits.message_id, list_message_edits.actor_id);
 	RETURN QUERY
 	WITH page AS (
 		SELECT e.id, e.body FROM chat.message_edits e
 		 WHERE e.chat_id = list_message_edits.chat_id AND e.message_id = list_message_edits.message_id
-		   AND e.id > coalesce(list_message_edits.after_id, 0)
+		   AND e.id > coalesce(list_message_edits.after_id, 0) AND e.id <= visible.high
 		 ORDER BY e.id LIMIT size + 1
 	)
 	SELECT p.id, p.body, chat.id_time(p.id), (SELECT count(*) > size FROM page) FROM page p ORDER BY p.id LIMIT size;

@@ -119,11 +119,11 @@ RETURNS TABLE (chat_id bigint, id bigint) LANGUAGE sql STABLE AS $$
 		 WHERE m.user_id = find_messages.actor_id AND c.deleted_id IS NULL
 		   AND (find_messages.only_chat_id IS NULL OR m.chat_id = find_messages.only_chat_id)
 	), found AS (
-		SELECT w.chat_id, w.message_id AS id
+		SELECT w.chat_id, w.message_id AS id, o.high
 		  FROM own o JOIN chat.message_words w ON w.words @@ (find_messages.wanted && chat.exactly(chat.chat_word(o.chat_id)))
 		 WHERE w.message_id > o.low AND w.message_id <= o.high AND w.message_id < find_messages.before_id
 		UNION ALL
-		SELECT m.chat_id, m.id
+		SELECT m.chat_id, m.id, o.high
 		  FROM own o JOIN chat.messages m ON m.chat_id = o.chat_id AND m.id > greatest(o.low, o.indexed_id)
 		 WHERE m.id <= o.high AND m.id < find_messages.before_id AND m.kind = 'user' AND m.deleted_id IS NULL
 		   AND chat.words_of(m) @@ find_messages.wanted
@@ -131,6 +131,9 @@ RETURNS TABLE (chat_id bigint, id bigint) LANGUAGE sql STABLE AS $$
 	SELECT f.chat_id, f.id FROM found f
 	 WHERE NOT EXISTS (SELECT FROM chat.hidden_messages h
 		WHERE h.user_id = find_messages.actor_id AND h.chat_id = f.chat_id AND h.message_id = f.id)
+	-- Words that came into a message after one has left tell nothing.
+	   AND NOT (f.high < 9223372036854775807 AND EXISTS (SELECT FROM chat.messages m
+		WHERE m.chat_id = f.chat_id AND m.id = f.id AND m.edited_id > f.high))
 	 ORDER BY f.id DESC LIMIT find_messages.size
 $$;
 COMMENT ON FUNCTION chat.find_messages IS 'The newest messages that match and that this user may see: those in the search index, and those behind it.';
