@@ -21,6 +21,7 @@ SELECT id AS group FROM chat.create_group(:zoran, 'Group', ARRAY[:zelda, :zita]:
 SELECT role FROM chat.set_member_role(:zoran, :group, :zelda, 'owner');
 SELECT number FROM chat.send_message(:zelda, :group, 'call me: +49 555 0199');
 SELECT number FROM chat.send_message(:zita, :group, 'who is that?');
+SELECT media FROM chat.start_call(:zelda, :group, client_key => 'zelda.erased 2');
 INSERT INTO chat.message_edits (chat_id, message_id, id, body) VALUES (:chat, :message, :message + 1, 'I was Zelda Zimmer');
 
 -- Every text and jsonb value of every table, from the catalog
@@ -46,7 +47,8 @@ SELECT * FROM test.personal('zelda|zimmer|555 0199');
 SELECT chat.export_user(:zelda) AS export \gset
 SELECT key, jsonb_array_length(value) AS rows FROM jsonb_each(:'export') WHERE value <> '[]' ORDER BY key;
 SELECT :'export'::jsonb #>> '{users,0,email}' AS email, :'export'::jsonb #> '{users,0,attributes}' AS attributes, jsonb_typeof(:'export'::jsonb #> '{users,0,id}') AS id;
-SELECT row ->> 'body' AS body, row -> 'attributes' AS attributes FROM jsonb_array_elements(:'export'::jsonb -> 'messages') row ORDER BY (row ->> 'id')::bigint;
+SELECT row ->> 'body' AS body, row -> 'attributes' AS attributes FROM jsonb_array_elements(:'export'::jsonb -> 'messages') row WHERE row ->> 'kind' = 'user' ORDER BY (row ->> 'id')::bigint;
+SELECT row ->> 'body' AS earlier_body FROM jsonb_array_elements(:'export'::jsonb -> 'message_edits') row;
 SELECT :'export' ~ 'hash|\$2a\$' AS secrets, :'export' ~ 'who is that|"hello"' AS others;
 SELECT key FROM jsonb_each(:'export') EXCEPT SELECT relname FROM pg_class WHERE relnamespace = 'chat'::regnamespace;
 -- Every column that names somebody is one that the export goes by, or names others.

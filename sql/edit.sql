@@ -128,6 +128,8 @@ SELECT test.error(format('SELECT chat.get_message(%s, %s, %s)', :erik, :chat, :a
 	test.error(format('SELECT chat.delete_message(%s, %s, %s)', :erik, :chat, :other)), test.error(format('SELECT chat.add_reaction(%s, %s, %s, ''x'')', :erik, :chat, :other));
 SELECT id AS notes FROM chat.open_direct_chat(:erik, :erik) \gset
 SELECT number FROM chat.forward_message(:erik, :chat, :message, :notes);
+-- Notes are there now: nobody is still nobody, not oneself.
+SELECT test.error(format('SELECT chat.send_direct_message(%s, NULL, ''x'')', :erik));
 SELECT body FROM chat.list_messages(:erik, :notes);
 -- What came before one's time is not there, not even by its id.
 INSERT INTO chat.members (chat_id, user_id, joined_id, visible_from) VALUES (:chat, :esra, :after, :after);
@@ -179,4 +181,49 @@ DELETE FROM chat.members WHERE chat_id = :old;
 DELETE FROM chat.chats WHERE id = :old;
 -- No files are no files.
 SELECT number FROM chat.send_message(:ella, :chat, 'plain', file_ids => '{}', mention_ids => '{}');
+-- A NULL among the mentions is nobody, also when the call is repeated.
+SELECT duplicate FROM chat.send_message(:ella, :chat, 'you', mention_ids => ARRAY[:emil, NULL], client_key => 'null') UNION ALL
+SELECT duplicate FROM chat.send_message(:ella, :chat, 'all', mention_ids => ARRAY[NULL]::bigint[], client_key => 'nulls');
+SELECT duplicate FROM chat.send_message(:ella, :chat, 'you', mention_ids => ARRAY[:emil, NULL], client_key => 'null') UNION ALL
+SELECT duplicate FROM chat.send_message(:ella, :chat, 'all', mention_ids => ARRAY[NULL]::bigint[], client_key => 'nulls');
+-- Another message of the same sender is not the one that was forwarded with this key.
+SELECT id AS one FROM chat.send_message(:ella, :chat, 'one') \gset
+SELECT id AS two FROM chat.send_message(:ella, :chat, 'two', attributes => '{"b": 3}') \gset
+SELECT duplicate FROM chat.forward_message(:emil, :chat, :one, :direct, client_key => 'one');
+SELECT duplicate FROM chat.forward_message(:emil, :chat, :one, :direct, client_key => 'one');
+SELECT test.error(format('SELECT chat.forward_message(%s, %s, %s, %s, ''one'')', :emil, :chat, :two, :direct));
+-- An edit tells those who have joined without the history nothing of a message that they do not see.
+SELECT id AS club FROM chat.create_group(:ella, 'club', ARRAY[:emil]) \gset
+SELECT id AS first FROM chat.send_message(:ella, :club, 'before her') \gset
+SELECT value FROM chat.set_setting('history_for_new_members', 'none');
+SELECT member_count FROM chat.add_members(:ella, :club, ARRAY[:enno]);
+SELECT value FROM chat.set_setting('history_for_new_members', 'all');
+SELECT id AS last FROM chat.send_message(:ella, :club, 'after her') \gset
+SELECT body FROM chat.edit_message(:ella, :club, :first, 'before her, edited') UNION ALL SELECT body FROM chat.edit_message(:ella, :club, :last, 'after her, edited');
+SELECT type, event ->> 'body' AS body FROM chat.list_events(:enno, :club);
+SELECT body FROM chat.list_messages(:emil, :club) WHERE kind = 'user';
+-- When she has left, the others hear the whole event again.
+SELECT count(*) FROM chat.leave_chat(:enno, :club);
+SELECT body FROM chat.edit_message(:ella, :club, :first, 'before her, edited again');
+SELECT event ->> 'body' AS body FROM chat.list_events(:emil, :club) WHERE type = 'message_edited' ORDER BY id DESC LIMIT 1;
+-- Who has left sees messages as they were then, whatever is written into them later.
+SELECT body FROM chat.edit_message(:ella, :club, :last, 'seen by her') UNION ALL SELECT body FROM chat.edit_message(:ella, :club, :first, 'not by her');
+SELECT member_count FROM chat.add_members(:ella, :club, ARRAY[:enno]);
+SELECT id AS newest FROM chat.send_message(:ella, :club, 'newest') \gset
+SELECT body FROM chat.edit_message(:ella, :club, :newest, 'while she was in');
+SELECT count(*) FROM chat.remove_member(:ella, :club, :enno);
+SELECT body FROM chat.edit_message(:ella, :club, :newest, 'a later secret') UNION ALL SELECT body FROM chat.edit_message(:ella, :club, :newest, 'the latest secret');
+SELECT id = :newest AS newest, body, edited_at = (SELECT chat.id_time(max(id)) FROM chat.list_message_edits(:enno, :club, :newest)) AS edited_then
+  FROM chat.list_messages(:enno, :club) WHERE kind = 'user' ORDER BY id DESC LIMIT 1;
+SELECT body FROM chat.list_message_edits(:enno, :club, :newest);
+SELECT body FROM chat.list_message_edits(:ella, :club, :newest);
+SELECT type, event #>> '{message,body}' AS body FROM chat.list_events(:enno, :club) WHERE id = :newest;
+SELECT e ->> 'type' AS type, e #>> '{message,body}' AS body FROM chat.sync(:enno, :newest - 1), json_array_elements(events) e WHERE e ->> 'id' = :'newest';
+SELECT count(*) FILTER (WHERE reader = :ella) AS by_ella, count(*) FILTER (WHERE reader = :enno) AS by_enno
+  FROM unnest(ARRAY[:ella, :enno]) reader CROSS JOIN LATERAL chat.search_messages(reader, 'secret', :club);
+SELECT id AS taken FROM chat.forward_message(:enno, :club, :newest, (SELECT id FROM chat.open_direct_chat(:enno, :enno))) \gset
+SELECT body FROM chat.messages WHERE id = :taken;
+SELECT kind FROM chat.delete_message(:enno, :club, (SELECT last_event_id FROM chat.get_chat(:enno, :club)), false);
+SELECT last_message ->> 'body' AS body FROM chat.get_chat(:enno, :club);
+SELECT body FROM chat.get_message(:ella, :club, :newest);
 SELECT test.recount(:chat);

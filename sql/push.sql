@@ -139,5 +139,28 @@ SELECT done FROM chat.run_maintenance() WHERE job = 'expire_pushes';
 SELECT * FROM test.queue;
 SELECT test.error('SELECT chat.take_pushes(NULL)'), test.error('SELECT chat.take_pushes(''w'', 0)');
 SELECT "check", detail FROM chat.verify() WHERE NOT ok;
+
+-- Nor does what the user may not or would not see any more: a block, a suspension, a message hidden or expired, a deleted chat.
+CREATE FUNCTION test.after(statement text, jon bigint, chat_id bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	previews text;
+BEGIN
+	PERFORM chat.send_message(jon, chat_id, 'seen?', expires_in => '1 hour');
+	EXECUTE statement;
+	SELECT string_agg(t.preview, '|') INTO previews FROM chat.take_pushes('w1') t;
+	RAISE EXCEPTION USING MESSAGE = coalesce(previews, 'none'); -- and all is as it was
+EXCEPTION WHEN raise_exception THEN
+	RETURN SQLERRM;
+END
+$$;
+SELECT id AS group FROM chat.create_group(:jon, NULL, ARRAY[:kim]) \gset
+SELECT chat.register_push(:kim, 'apns', 'kim watch');
+SELECT read_id > 0 AS read FROM chat.mark_read(:kim, :chat, 9223372036854775807);
+SELECT test.after('SELECT 1', :jon, :chat), test.after('SELECT 1', :jon, :group);
+SELECT test.after(format('SELECT chat.block_user(%s, %s)', :kim, :jon), :jon, :chat), test.after(format('SELECT chat.block_user(%s, %s)', :kim, :jon), :jon, :group);
+SELECT test.after(format('SELECT chat.suspend_user(%s)', :kim), :jon, :chat);
+SELECT test.after(format('SELECT chat.delete_message(%s, m.chat_id, m.id, false) FROM (SELECT chat_id, max(id) AS id FROM chat.messages WHERE chat_id = %s GROUP BY 1) m', :kim, :chat), :jon, :chat);
+SELECT test.after('UPDATE chat.messages SET expires_at = now() WHERE expires_at > now()', :jon, :chat);
+SELECT test.after(format('SELECT chat.delete_chat(%s, %s)', :jon, :group), :jon, :group);
 DROP VIEW test.queue;
-DROP FUNCTION test.taken, test.next;
+DROP FUNCTION test.taken, test.next, test.after;

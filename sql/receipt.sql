@@ -79,4 +79,29 @@ SELECT name, value FROM chat.set_setting('receipts_max_members', '100');
 UPDATE chat.members SET left_id = :news WHERE chat_id = :chat AND user_id = :moritz;
 SELECT test.error(format('SELECT chat.mark_read(%s, %s, %s)', :moritz, :chat, :news)), test.error(format('SELECT chat.mark_unread(%s, %s)', :moritz, :chat));
 SELECT count(*) FROM chat.list_receipts(:mara, :chat, :news);
+
+-- A chat without messages, or whose messages message_retention has removed, can be read like any other.
+SELECT id AS empty FROM chat.open_direct_chat(:mila, :moritz) \gset
+SELECT marked_unread FROM chat.mark_unread(:mila, :empty);
+SELECT chat.mark_all_read(:mila);
+SELECT marked_unread, unread FROM chat.get_chat(:mila, :empty);
+SELECT test.error(format('SELECT chat.mark_read(%s, %s, 1)', :mila, :empty));
+BEGIN;
+SELECT number FROM chat.send_message(:moritz, :empty, 'soon gone');
+SELECT count(*) > 0 AS dropped FROM chat.drop_messages(:empty, 9223372036854775807, 10) dropped WHERE dropped > 0;
+SELECT unread FROM chat.get_chat(:mila, :empty);
+SELECT chat.mark_all_read(:mila);
+SELECT unread FROM chat.get_chat(:mila, :empty);
+SELECT number FROM chat.send_message(:moritz, :empty, 'here');
+SELECT unread FROM chat.get_chat(:mila, :empty);
+ROLLBACK;
+-- Who joins later has read nothing of before, though his cursor stands at the end.
+SELECT id AS joined FROM chat.create_group(:mara, 'joined', ARRAY[:mila]) \gset
+SELECT id AS early FROM chat.send_message(:mara, :joined, 'before him') \gset
+SELECT member_count FROM chat.add_members(:mara, :joined, ARRAY[:moritz]);
+SELECT id AS later FROM chat.send_message(:mara, :joined, 'after him') \gset
+SELECT count(*) FROM chat.list_receipts(:mara, :joined, :early);
+SELECT read_id = :later AS there FROM chat.mark_read(:moritz, :joined, :later);
+SELECT user_id = :moritz AS moritz, has_read FROM chat.list_receipts(:mara, :joined, :later);
+SELECT count(*) FROM chat.list_receipts(:mara, :joined, :early);
 SELECT test.recount(:chat);

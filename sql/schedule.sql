@@ -63,6 +63,16 @@ SELECT chat.send_scheduled(100);
 SELECT body, failure FROM chat.list_scheduled_messages(:sven);
 SELECT chat.cancel_scheduled_message(:saul, :gone);
 SELECT count(*) FROM chat.list_scheduled_messages(:saul);
+-- A message that is deleted for everyone leaves its content here neither; the call can still be repeated.
+SELECT id AS notes FROM chat.open_direct_chat(:sara, :sara) \gset
+SELECT id AS secret FROM chat.schedule_message(:sara, '2025-02-01 12:00+00', :notes, 'secret', attributes => '{"secret": 1}', client_key => 's', expires_in => '1 hour') \gset
+SELECT chat.send_scheduled(100);
+SELECT id = :secret AS same, duplicate FROM chat.schedule_message(:sara, '2025-02-01 12:00+00', :notes, 'secret', attributes => '{"secret": 1}', client_key => 's', expires_in => '1 hour');
+UPDATE chat.messages SET expires_at = now() WHERE chat_id = :notes;
+SELECT chat.expire_messages(100);
+SELECT body, attributes, message_id IS NOT NULL AS sent FROM chat.scheduled_messages WHERE chat_id = :notes;
+SELECT id = :secret AS same, duplicate FROM chat.schedule_message(:sara, '2025-02-01 12:00+00', :notes, 'secret', attributes => '{"secret": 1}', client_key => 's', expires_in => '1 hour');
+SELECT test.error(format('SELECT chat.schedule_message(%s, now(), %s, ''secret'', client_key => ''s'')', :sara, :notes));
 -- 30 days later nothing is left of what was sent or could not be.
 UPDATE chat.scheduled_messages SET send_at = send_at - interval '31 days' WHERE chat_id = :chat;
 SELECT chat.send_scheduled(100);

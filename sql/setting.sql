@@ -13,7 +13,7 @@ ROLLBACK;
 SELECT value, test.error(format('SELECT chat.set_setting(''page_size'', %L)', value))
   FROM unnest(ARRAY['', 'x', '1.5', ' 7', '7 ', '0x10', '99999999999999999999', '-1', NULL]) value;
 SELECT value, test.error(format('SELECT chat.set_setting(''session_lifetime'', %L)', value))
-  FROM unnest(ARRAY['', '5', '5 minutes ago', 'PT5M', '-5 minutes', '59 seconds', '11 years', '1 hour 5 minutes', 'infinity']) value;
+  FROM unnest(ARRAY['', '5', '5 minutes ago', 'PT5M', '-5 minutes', '59 seconds', '11 years', '99999999 years', '999999999 years', '1 hour 5 minutes', 'infinity']) value;
 SELECT value, test.error(format('SELECT chat.set_setting(''sign_up'', %L)', value)) FROM unnest(ARRAY['on', 'TRUE', '1', '']) value;
 SELECT value, test.error(format('SELECT chat.set_setting(''history_for_new_members'', %L)', value)) FROM unnest(ARRAY['None', 'all|none', '']) value;
 SELECT test.error('SELECT chat.set_setting(''no_such'', ''1'')');

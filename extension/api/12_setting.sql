@@ -71,7 +71,7 @@ RETURNS boolean LANGUAGE sql STABLE AS $$
 		WHEN 'boolean' THEN is_valid_setting.value IN ('true', 'false')
 		WHEN 'integer' THEN CASE WHEN is_valid_setting.value ~ '^-?[0-9]{1,18}$'
 			THEN is_valid_setting.value::bigint BETWEEN is_valid_setting.low::bigint AND is_valid_setting.high::bigint ELSE false END
-		WHEN 'interval' THEN CASE WHEN is_valid_setting.value ~ '^[0-9]{1,9} (millisecond|second|minute|hour|day|month|year)s?$'
+		WHEN 'interval' THEN CASE WHEN is_valid_setting.value ~ '^([0-9]{1,9} (millisecond|second|minute|hour|day|month)|[0-9]{1,8} year)s?$'
 			THEN is_valid_setting.value::interval BETWEEN is_valid_setting.low::interval AND is_valid_setting.high::interval ELSE false END
 		WHEN 'choice' THEN is_valid_setting.value = ANY (string_to_array(is_valid_setting.high, '|'))
 		WHEN 'language' THEN EXISTS (SELECT FROM pg_catalog.pg_ts_config t

@@ -107,7 +107,8 @@ RETURNS SETOF chat.chat_row LANGUAGE sql STABLE AS $$
 				'avatar_file_id', u.avatar_file_id::text)
 		   FROM chat.v_users u WHERE u.id = other.user_id),
 		seen.last_event_id,
-		(SELECT chat.message_json(m, describe_chats.actor_id) FROM chat.messages m
+		(SELECT chat.message_json(CASE WHEN m.edited_id > own.left_id THEN chat.message_then(m, own.left_id) ELSE m END, describe_chats.actor_id)
+		   FROM chat.messages m
 		  WHERE m.chat_id = c.id AND m.id > own.visible_from AND m.id <= coalesce(own.left_id, 9223372036854775807)
 			AND NOT EXISTS (SELECT FROM chat.hidden_messages h
 				WHERE h.user_id = own.user_id AND h.chat_id = m.chat_id AND h.message_id = m.id)
@@ -345,6 +346,7 @@ BEGIN
 	END IF;
 	DELETE FROM chat.drafts d USING chat.members m WHERE m.chat_id = dead AND d.user_id = m.user_id AND d.chat_id = dead;
 	DELETE FROM chat.bans b WHERE b.chat_id = dead;
+	DELETE FROM chat.search_cursors s WHERE s.chat_id = dead;
 	DELETE FROM chat.events e WHERE e.chat_id = dead;
 	DELETE FROM chat.members m WHERE m.chat_id = dead;
 	DELETE FROM chat.chats c WHERE c.id = dead;

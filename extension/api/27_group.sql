@@ -55,6 +55,12 @@ BEGIN
 		RETURN;
 	END IF;
 	PERFORM chat.check_newcomers(admit_members.chat_id, admit_members.actor_id, coming);
+	-- erase_user, which leaves the chats that it finds him in, waits for this lock; where it came first, nobody waits: it may be
+	-- waiting for the chat.
+	IF (SELECT count(*) FROM (SELECT FROM chat.users u
+		 WHERE u.id = ANY (coming) AND NOT u.deleted ORDER BY u.id FOR KEY SHARE SKIP LOCKED) held) < cardinality(coming) THEN
+		PERFORM chat.fail('no_such_user');
+	END IF;
 	event := chat.next_event(admit_members.chat_id, 0);
 	INSERT INTO chat.members AS m (chat_id, user_id, role, joined_id, visible_from, read_id, read_count, delivered_id)
 	SELECT admit_members.chat_id, u, admit_members.role, event.id,

@@ -97,6 +97,9 @@ CREATE OR REPLACE FUNCTION chat.send_direct_message(actor_id bigint, user_id big
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM chat.check_actor(send_direct_message.actor_id);
+	IF send_direct_message.user_id IS NULL THEN	-- least and greatest would make oneself of it
+		PERFORM chat.fail('no_such_user');
+	END IF;
 	SELECT d.chat_id INTO chat_id FROM chat.direct_chats d
 	 WHERE d.low_user_id = least(send_direct_message.actor_id, send_direct_message.user_id)
 	   AND d.high_user_id = greatest(send_direct_message.actor_id, send_direct_message.user_id);
@@ -121,9 +124,18 @@ BEGIN
 	PERFORM chat.check_actor(forward_message.actor_id);
 	PERFORM chat.check_length(forward_message.client_key, 'client_key', 1, 64);
 	source := chat.check_user_message(forward_message.chat_id, forward_message.message_id, forward_message.actor_id);
+	source := chat.message_then(source, (SELECT m.left_id FROM chat.members m
+		WHERE m.chat_id = forward_message.chat_id AND m.user_id = forward_message.actor_id));
 	SELECT s.* INTO id, prev_id, number, sent_at, duplicate
 	  FROM chat.add_message(forward_message.actor_id, forward_message.to_chat_id, source.body, NULL, source.file_ids, NULL,
 		source.attributes, forward_message.client_key, NULL, coalesce(source.forwarded_from, source.sender_id)) s;
+	-- The copy does not say of which message; an edit of either since does not make it another's.
+	IF duplicate AND EXISTS (SELECT FROM chat.messages m
+		 WHERE m.chat_id = forward_message.to_chat_id AND m.id = forward_message.id AND m.deleted_id IS NULL
+		   AND (m.file_ids IS DISTINCT FROM source.file_ids OR m.attributes IS DISTINCT FROM source.attributes
+			 OR m.body <> source.body AND m.edited_id IS NULL AND (source.edited_id > m.id) IS NOT TRUE)) THEN
+		PERFORM chat.fail('client_key_reused');
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION chat.forward_message IS 'Sends a copy of a message that one can see to a chat where one may send: body, attributes and files; forwarded_from tells who wrote it first. Result and client_key as with send_message. MC404 no_such_chat, no_such_message; MC403 not_permitted (a system message, or to_chat_id), blocked, not_accepting; MC409 message_deleted, client_key_reused; MC503 chat_busy.';
@@ -140,7 +152,7 @@ BEGIN
 			AND sent.reply_to_id IS NOT DISTINCT FROM is_same_message.reply_to_id
 			AND sent.attributes IS NOT DISTINCT FROM is_same_message.attributes
 			AND sent.file_ids IS NOT DISTINCT FROM nullif(is_same_message.file_ids, '{}')
-			AND coalesce(sent.mention_ids, '{}') = ARRAY(SELECT DISTINCT u FROM unnest(is_same_message.mention_ids) u ORDER BY 1));
+			AND coalesce(sent.mention_ids, '{}') = ARRAY(SELECT DISTINCT u FROM unnest(is_same_message.mention_ids) u WHERE u IS NOT NULL ORDER BY 1));
 END
 $$;
 COMMENT ON FUNCTION chat.is_same_message IS 'Whether a message was sent with these arguments.';
@@ -205,13 +217,32 @@ END
 $$;
 COMMENT ON FUNCTION chat.check_user_message IS 'The message, if this user may see it, a user wrote it, and it is not deleted. MC403 not_permitted; MC404 no_such_chat, no_such_message; MC409 message_deleted.';
 
+-- What is written after somebody's leaving is not for him, be it into a message of before.
+CREATE OR REPLACE FUNCTION chat.message_then(message chat.messages, left_id bigint)
+RETURNS chat.messages LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF message.edited_id > message_then.left_id THEN
+		message.body := coalesce((SELECT e.body FROM chat.message_edits e
+			 WHERE e.chat_id = message.chat_id AND e.message_id = message.id AND e.id > message_then.left_id ORDER BY e.id LIMIT 1), '');
+		message.edited_id := (SELECT max(e.id) FROM chat.message_edits e
+			 WHERE e.chat_id = message.chat_id AND e.message_id = message.id AND e.id <= message_then.left_id);
+	END IF;
+	RETURN message;
+END
+$$;
+COMMENT ON FUNCTION chat.message_then IS 'The message with the body that it had when its reader left (NULL: he is in, so the present one); an empty one when the setting keep_edits has not kept that.';
+
 -- The generic plan: one for the ids at hand looks cheaper, by less than it takes to make it at every call.
 CREATE OR REPLACE FUNCTION chat.describe_messages(chat_id bigint, message_ids bigint[], reader_id bigint)
 RETURNS SETOF chat.message_row LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+	left_id bigint := (SELECT r.left_id FROM chat.members r WHERE r.chat_id = describe_messages.chat_id AND r.user_id = describe_messages.reader_id);
 BEGIN
 	RETURN QUERY
-	SELECT m.id, m.chat_id, CASE m.kind WHEN 'user' THEN m.number END, m.kind, m.sender_id, m.body, chat.id_time(m.id),
-		chat.id_time(m.edited_id), chat.id_time(m.deleted_id), m.expires_at,
+	SELECT m.id, m.chat_id, CASE m.kind WHEN 'user' THEN m.number END, m.kind, m.sender_id,
+		CASE WHEN m.edited_id > left_id THEN (chat.message_then(m, left_id)).body ELSE m.body END, chat.id_time(m.id),
+		chat.id_time(CASE WHEN m.edited_id > left_id THEN (chat.message_then(m, left_id)).edited_id ELSE m.edited_id END),
+		chat.id_time(m.deleted_id), m.expires_at,
 		CASE WHEN m.reply_to_id IS NOT NULL THEN chat.reply_json(m.chat_id, m.reply_to_id) END,
 		CASE WHEN m.file_ids IS NULL THEN '[]' ELSE chat.files_json(m.file_ids) END,
 		coalesce(m.mention_ids, '{}'),
@@ -278,7 +309,7 @@ BEGIN
 	  FROM chat.describe_messages(chat_id, down[1:older] || up[1:newer], actor_id) d;
 END
 $$;
-COMMENT ON FUNCTION chat.list_messages IS 'A page of a chat''s history, ascending by id. Without an anchor the newest; before_id: those before it; after_id: those after it; around_id or at (a time): half before it, half from it on. has_more: there are more on the side asked for; with around_id and at, on either side. Who has left sees up to his leaving. A deleted message stays as a row with deleted_at and nothing in it; what one has deleted for oneself is left out. MC400 more_than_one_anchor, invalid_argument (page_size); MC404 no_such_chat.';
+COMMENT ON FUNCTION chat.list_messages IS 'A page of a chat''s history, ascending by id. Without an anchor the newest; before_id: those before it; after_id: those after it; around_id or at (a time): half before it, half from it on. has_more: there are more on the side asked for; with around_id and at, on either side. Who has left sees up to his leaving, and what was edited later as it was then. A deleted message stays as a row with deleted_at and nothing in it; what one has deleted for oneself is left out. MC400 more_than_one_anchor, invalid_argument (page_size); MC404 no_such_chat.';
 GRANT EXECUTE ON FUNCTION chat.list_messages TO chat_user, chat_app; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.list_chat_files(actor_id bigint, chat_id bigint, before_id bigint DEFAULT NULL, page_size integer DEFAULT NULL)
@@ -327,13 +358,16 @@ BEGIN
 		UPDATE chat.messages m SET body = edit_message.body, edited_id = event.id
 		 WHERE m.chat_id = edit_message.chat_id AND m.id = edit_message.message_id RETURNING m.* INTO message;
 		PERFORM chat.index_message(message);
+		-- Members hear the same event: who has joined later without the history must not read in it what he may not list.
 		PERFORM chat.log_event(edit_message.chat_id, event.id, event.prev_id, event.number, 'message_edited', edit_message.actor_id,
-			jsonb_build_object('message_id', message.id::text, 'body', message.body));
+			jsonb_build_object('message_id', message.id::text) || CASE WHEN EXISTS (SELECT FROM chat.members m
+					WHERE m.chat_id = message.chat_id AND m.left_id IS NULL AND m.visible_from >= message.id)
+				THEN '{}' ELSE jsonb_build_object('body', message.body) END);
 	END IF;
 	RETURN chat.describe_message(edit_message.chat_id, edit_message.message_id, edit_message.actor_id);
 END
 $$;
-COMMENT ON FUNCTION chat.edit_message IS 'Replaces the body of one''s own message; NULL or the same body changes nothing. By the setting keep_edits the old body stays in list_message_edits. Mentions stay as they were. Answers the message. MC400 empty_message; MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message; MC409 message_deleted; MC413 message_too_long; MC503 chat_busy.';
+COMMENT ON FUNCTION chat.edit_message IS 'Replaces the body of one''s own message; NULL or the same body changes nothing. By the setting keep_edits the old body stays in list_message_edits. Mentions stay as they were. The event has no body while somebody is in the chat who has joined later and doesn''t see the message (setting history_for_new_members); then get_message tells. Answers the message. MC400 empty_message; MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message; MC409 message_deleted; MC413 message_too_long; MC503 chat_busy.';
 GRANT EXECUTE ON FUNCTION chat.edit_message TO chat_user, chat_app; -- since 0.2.0
 
 -- A body stands in one logged event at most, the last edit's: so that deleting the message can find it.
@@ -354,14 +388,16 @@ RETURNS TABLE (id bigint, body text, replaced_at timestamptz, has_more boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	size integer := chat.page_size(list_message_edits.page_size);
+	visible record;
 BEGIN
 	PERFORM chat.check_actor(list_message_edits.actor_id);
+	visible := chat.visible_range(list_message_edits.chat_id, list_message_edits.actor_id);
 	PERFORM chat.check_visible_message(list_message_edits.chat_id, list_message_edits.message_id, list_message_edits.actor_id);
 	RETURN QUERY
 	WITH page AS (
 		SELECT e.id, e.body FROM chat.message_edits e
 		 WHERE e.chat_id = list_message_edits.chat_id AND e.message_id = list_message_edits.message_id
-		   AND e.id > coalesce(list_message_edits.after_id, 0)
+		   AND e.id > coalesce(list_message_edits.after_id, 0) AND e.id <= visible.high
 		 ORDER BY e.id LIMIT size + 1
 	)
 	SELECT p.id, p.body, chat.id_time(p.id), (SELECT count(*) > size FROM page) FROM page p ORDER BY p.id LIMIT size;
@@ -427,6 +463,8 @@ BEGIN
 	DELETE FROM chat.message_edits e WHERE e.chat_id = message.chat_id AND e.message_id = message.id;
 	DELETE FROM chat.message_words w WHERE w.chat_id = message.chat_id AND w.message_id = message.id;
 	UPDATE chat.events e SET payload = e.payload - 'body' WHERE e.chat_id = message.chat_id AND e.id = message.edited_id;
+	UPDATE chat.scheduled_messages s SET body = '', reply_to_id = NULL, file_ids = NULL, mention_ids = NULL, attributes = NULL
+	 WHERE s.sender_id = message.sender_id AND s.chat_id = message.chat_id AND s.message_id = message.id;
 END
 $$;
 COMMENT ON FUNCTION chat.drop_message_parts IS 'Deletes what other tables hold of a message that goes, under the chat''s lock.';

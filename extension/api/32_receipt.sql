@@ -78,8 +78,13 @@ BEGIN
 	member := chat.lock_member(move_read_cursor.chat_id, move_read_cursor.actor_id);
 	SELECT m.id, m.number INTO reached FROM chat.messages m
 	 WHERE m.chat_id = move_read_cursor.chat_id AND m.id <= move_read_cursor.message_id ORDER BY m.id DESC LIMIT 1;
-	IF NOT FOUND THEN
-		PERFORM chat.fail('no_such_message');
+	IF NOT FOUND THEN	-- Where no message is, or none is left, the end of the chat is all that can be read.
+		SELECT c.last_event_id AS id, c.message_count AS number INTO reached FROM chat.chats c
+		 WHERE c.id = move_read_cursor.chat_id AND c.last_event_id <= move_read_cursor.message_id
+		   AND NOT EXISTS (SELECT FROM chat.messages m WHERE m.chat_id = c.id);
+		IF NOT FOUND THEN
+			PERFORM chat.fail('no_such_message');
+		END IF;
 	END IF;
 	IF member.marked_unread THEN
 		PERFORM chat.mark_unread(move_read_cursor.actor_id, move_read_cursor.chat_id, false);
@@ -103,7 +108,7 @@ COMMENT ON FUNCTION chat.move_read_cursor IS 'mark_read, for every case.';
 CREATE OR REPLACE FUNCTION chat.mark_read(actor_id bigint, chat_id bigint, message_id bigint,
 	OUT read_id bigint, OUT unread integer, OUT version bigint, OUT mentions integer)
 LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_mark_read';
-COMMENT ON FUNCTION chat.mark_read IS 'Moves one''s read cursor to this message, or the last one before it; never back. Answers where it stands, how many messages lie behind it, and how many of these mention one; version orders the read events of one reader. Takes back mark_unread. Locks only one''s own member row. MC404 no_such_chat, no_such_message.';
+COMMENT ON FUNCTION chat.mark_read IS 'Moves one''s read cursor to this message, or the last one before it, in a chat without any to its end; never back. Answers where it stands, how many messages lie behind it, and how many of these mention one; version orders the read events of one reader. Takes back mark_unread. Locks only one''s own member row. MC404 no_such_chat, no_such_message.';
 GRANT EXECUTE ON FUNCTION chat.mark_read TO chat_user, chat_app; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.mark_all_read(actor_id bigint, chat_id bigint DEFAULT NULL)
@@ -117,13 +122,15 @@ BEGIN
 		PERFORM chat.check_member(mark_all_read.chat_id, mark_all_read.actor_id);
 	END IF;
 	FOR unread_chat IN
-		SELECT c.id, c.last_event_id FROM chat.members m JOIN chat.chats c ON c.id = m.chat_id
+		SELECT c.id, CASE WHEN EXISTS (SELECT FROM chat.messages g WHERE g.chat_id = c.id) THEN c.last_event_id
+				ELSE 9223372036854775807 END AS last_id
+		  FROM chat.members m JOIN chat.chats c ON c.id = m.chat_id
 		 WHERE m.user_id = mark_all_read.actor_id AND m.left_id IS NULL AND c.deleted_id IS NULL
 		   AND (mark_all_read.chat_id IS NULL OR m.chat_id = mark_all_read.chat_id)
 		   AND (m.read_count < c.message_count OR m.marked_unread)
 		 ORDER BY c.id
 	LOOP
-		PERFORM chat.mark_read(mark_all_read.actor_id, unread_chat.id, unread_chat.last_event_id);
+		PERFORM chat.mark_read(mark_all_read.actor_id, unread_chat.id, unread_chat.last_id);
 		marked := marked + 1;
 	END LOOP;
 	RETURN marked;
@@ -176,7 +183,7 @@ BEGIN
 	RETURN QUERY
 	WITH page AS (
 		SELECT m.user_id, greatest(m.delivered_id, m.read_id) AS delivered_id, m.read_id FROM chat.members m
-		 WHERE m.chat_id = message.chat_id AND m.left_id IS NULL AND m.user_id <> message.sender_id
+		 WHERE m.chat_id = message.chat_id AND m.left_id IS NULL AND m.user_id <> message.sender_id AND m.joined_id < message.id
 		   AND greatest(m.delivered_id, m.read_id) >= message.id AND m.user_id > coalesce(list_receipts.after_id, 0)
 		 ORDER BY m.user_id LIMIT size + 1
 	)
@@ -184,5 +191,5 @@ BEGIN
 	  FROM page p ORDER BY p.user_id LIMIT size;
 END
 $$;
-COMMENT ON FUNCTION chat.list_receipts IS 'Which other members a message has reached (delivered_id, read_id: how far each has got; reading is delivery too) and who has read it (has_read), ascending by user_id; after_id: the last one seen. MC400 invalid_argument; MC403 chat_too_large; MC404 no_such_chat, no_such_message.';
+COMMENT ON FUNCTION chat.list_receipts IS 'Which other members a message has reached (delivered_id, read_id: how far each has got; reading is delivery too) and who has read it (has_read), of those who were in the chat when it came; ascending by user_id; after_id: the last one seen. MC400 invalid_argument; MC403 chat_too_large; MC404 no_such_chat, no_such_message.';
 GRANT EXECUTE ON FUNCTION chat.list_receipts TO chat_user, chat_app; -- since 0.2.0

@@ -28,7 +28,9 @@ BEGIN
 	IF duplicate THEN
 		SELECT s.id INTO id FROM chat.scheduled_messages s
 		 WHERE s.sender_id = schedule_message.actor_id AND s.chat_id = schedule_message.chat_id AND s.client_key = schedule_message.client_key
-		   AND to_jsonb(s) - ARRAY['id', 'message_id', 'failure'] = to_jsonb(wanted) - ARRAY['id', 'message_id', 'failure'];
+		   AND (to_jsonb(s) - ARRAY['id', 'message_id', 'failure'] = to_jsonb(wanted) - ARRAY['id', 'message_id', 'failure']
+			-- What was sent and deleted since has left no more of itself.
+			OR s.send_at = wanted.send_at AND s.body = '' AND s.attributes IS NULL AND s.file_ids IS NULL AND s.message_id IS NOT NULL);
 		IF NOT FOUND THEN
 			PERFORM chat.fail('client_key_reused');
 		END IF;

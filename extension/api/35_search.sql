@@ -120,13 +120,23 @@ RETURNS TABLE (chat_id bigint, low bigint, high bigint, indexed_id bigint, last_
 $$;
 COMMENT ON FUNCTION chat.searched_chats IS 'Where this user may find something: ids above low, up to high; how far the search index is; the last id there can be.';
 
+-- Words that came into a message after one has left tell nothing.
+CREATE OR REPLACE FUNCTION chat.is_edited_after(chat_id bigint, message_id bigint, left_id bigint)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM chat.messages m
+		WHERE m.chat_id = is_edited_after.chat_id AND m.id = is_edited_after.message_id AND m.edited_id > is_edited_after.left_id);
+END
+$$;
+COMMENT ON FUNCTION chat.is_edited_after IS 'Whether the message reads otherwise than it did at the event left_id.';
+
 CREATE OR REPLACE FUNCTION chat.find_in_tails(actor_id bigint, wanted tsquery, only_chat_id bigint, before_id bigint, size integer)
 RETURNS TABLE (chat_id bigint, id bigint) LANGUAGE sql STABLE AS $$
 	SELECT m.chat_id, m.id
 	  FROM chat.searched_chats(find_in_tails.actor_id, find_in_tails.only_chat_id) s
 	  JOIN chat.messages m ON m.chat_id = s.chat_id AND m.id > greatest(s.low, s.indexed_id)
 	 WHERE m.id <= s.high AND m.id < find_in_tails.before_id AND m.kind = 'user' AND m.deleted_id IS NULL
-	   AND chat.words_of(m) @@ find_in_tails.wanted
+	   AND chat.words_of(m) @@ find_in_tails.wanted AND NOT coalesce(m.edited_id > s.high, false)
 	   AND NOT EXISTS (SELECT FROM chat.hidden_messages h WHERE h.user_id = find_in_tails.actor_id AND h.chat_id = m.chat_id AND h.message_id = m.id)
 	 ORDER BY m.id DESC LIMIT find_in_tails.size
 $$;
@@ -139,6 +149,7 @@ RETURNS TABLE (chat_id bigint, id bigint) LANGUAGE sql STABLE AS $$
 	  JOIN chat.message_words w ON w.words @@ (find_in_index.wanted && chat.exactly(chat.chat_word(s.chat_id)))
 	 WHERE w.message_id > s.low AND w.message_id <= s.high AND w.message_id < find_in_index.before_id
 	   AND NOT EXISTS (SELECT FROM chat.hidden_messages h WHERE h.user_id = find_in_index.actor_id AND h.chat_id = w.chat_id AND h.message_id = w.message_id)
+	   AND NOT (s.high < 9223372036854775807 AND chat.is_edited_after(w.chat_id, w.message_id, s.high))
 	 ORDER BY w.message_id DESC LIMIT find_in_index.size
 $$;
 COMMENT ON FUNCTION chat.find_in_index IS 'The newest matches that the search index has; it collects all there are.';
@@ -162,7 +173,8 @@ BEGIN
 		END IF;
 		SELECT count(*) AS rows, min(w.message_id) AS lowest,
 				array_agg(w.message_id) FILTER (WHERE w.words @@ wanted AND NOT EXISTS (SELECT FROM chat.hidden_messages h
-					WHERE h.user_id = find_by_looking.actor_id AND h.chat_id = place.chat_id AND h.message_id = w.message_id)) AS found
+					WHERE h.user_id = find_by_looking.actor_id AND h.chat_id = place.chat_id AND h.message_id = w.message_id)
+					AND NOT (place.high < 9223372036854775807 AND chat.is_edited_after(place.chat_id, w.message_id, place.high))) AS found
 		  INTO seen
 		  FROM (SELECT w.message_id, w.words FROM chat.message_words w
 				 WHERE w.chat_id = place.chat_id AND w.message_id > greatest(place.low, ids[size])

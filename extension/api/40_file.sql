@@ -569,6 +569,15 @@ COMMENT ON FUNCTION chat.drop_file IS 'Deletes a file that the caller has locked
 CREATE OR REPLACE FUNCTION chat.drop_files(owner_id bigint)
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
+	-- Two who have the same files may be erased at the same time: contents in the order of their ids, in the place that they have
+	-- among the locks.
+	PERFORM count(*) FROM (SELECT FROM chat.files f WHERE f.owner_id = drop_files.owner_id AND NOT f.deleted ORDER BY f.id FOR NO KEY UPDATE) locked;
+	PERFORM count(*) FROM (SELECT FROM chat.uploads u WHERE u.owner_id = drop_files.owner_id ORDER BY u.id FOR UPDATE) locked;
+	PERFORM FROM chat.file_usage u WHERE u.user_id = drop_files.owner_id FOR NO KEY UPDATE;
+	PERFORM count(*) FROM (SELECT FROM chat.contents c WHERE c.id IN (
+			SELECT f.content_id FROM chat.files f WHERE f.owner_id = drop_files.owner_id
+			UNION ALL SELECT u.content_id FROM chat.uploads u WHERE u.owner_id = drop_files.owner_id)
+		 ORDER BY c.id FOR NO KEY UPDATE) locked;
 	PERFORM chat.drop_file(own.file) FROM (
 		SELECT f AS file FROM chat.files f WHERE f.owner_id = drop_files.owner_id AND NOT f.deleted ORDER BY f.id FOR NO KEY UPDATE) own;
 	PERFORM chat.drop_upload(own.upload) FROM (

@@ -51,12 +51,18 @@ CREATE OR REPLACE FUNCTION chat.wants_push(user_id bigint, chat_id bigint, messa
 RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN EXISTS (SELECT FROM chat.members m JOIN chat.messages g ON g.chat_id = m.chat_id AND g.id = wants_push.message_id
-		 WHERE m.chat_id = wants_push.chat_id AND m.user_id = wants_push.user_id AND m.left_id IS NULL
-		   AND (m.muted_until IS NULL OR m.muted_until <= now()) AND m.read_id < g.id AND g.deleted_id IS NULL AND g.sender_id <> m.user_id)
+		  JOIN chat.chats c ON c.id = m.chat_id
+		 WHERE m.chat_id = wants_push.chat_id AND m.user_id = wants_push.user_id AND m.left_id IS NULL AND c.deleted_id IS NULL
+		   AND (m.muted_until IS NULL OR m.muted_until <= now()) AND m.read_id < g.id AND g.deleted_id IS NULL AND g.sender_id <> m.user_id
+		   AND (g.expires_at IS NULL OR g.expires_at > now())
+		   AND NOT EXISTS (SELECT FROM chat.hidden_messages h
+			WHERE h.user_id = m.user_id AND h.chat_id = m.chat_id AND h.message_id = g.id)
+		   AND NOT (c.kind = 'direct' AND chat.are_blocked(m.user_id, g.sender_id)))
+		AND NOT EXISTS (SELECT FROM chat.users u WHERE u.id = wants_push.user_id AND u.suspended_until > now())
 		AND NOT chat.is_live(wants_push.user_id);
 END
 $$;
-COMMENT ON FUNCTION chat.wants_push IS 'Whether the message is still to be pushed to him: he is in the chat, has neither muted it nor read the message, which is not deleted, and has no live session.';
+COMMENT ON FUNCTION chat.wants_push IS 'Whether the message is still to be pushed to him: he is in the chat, which is not deleted, has neither muted it nor read or hidden the message, which is neither deleted nor expired, in a direct chat nobody of the two has blocked the other, he is not suspended, and has no live session.';
 
 -- One worker at a time: rows of a user come in the order of messages.
 CREATE OR REPLACE FUNCTION chat.expand_pushes(batch integer)
@@ -155,7 +161,7 @@ BEGIN
 	 WHERE p.id = ANY (ids) ORDER BY p.id;
 END
 $$;
-COMMENT ON FUNCTION chat.take_pushes IS 'For push workers: at most batch_size pushes (settings page_size, page_size_max), this worker''s (1 to 128 characters) for the setting push_lease; then others may take what it has neither finished nor retried. A user''s pushes go to one worker at a time, in the order of id. What was read, muted or deleted meanwhile, or whose user has come back, does not come up any more. title: the chat''s, or the sender''s name; preview: the beginning of the message, unless the setting push_preview says no; badge: all that the user has not read. Wait for NOTIFY chat_push, and look every few seconds for what is to be tried again. MC400 invalid_argument.';
+COMMENT ON FUNCTION chat.take_pushes IS 'For push workers: at most batch_size pushes (settings page_size, page_size_max), this worker''s (1 to 128 characters) for the setting push_lease; then others may take what it has neither finished nor retried. A user''s pushes go to one worker at a time, in the order of id. What was read, muted, hidden, blocked or deleted meanwhile or has expired, or whose user has come back or is suspended, does not come up any more. title: the chat''s, or the sender''s name; preview: the beginning of the message, unless the setting push_preview says no; badge: all that the user has not read. Wait for NOTIFY chat_push, and look every few seconds for what is to be tried again. MC400 invalid_argument.';
 GRANT EXECUTE ON FUNCTION chat.take_pushes TO chat_push, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.push_title(chat_id bigint, message_id bigint)

@@ -7,9 +7,11 @@
 CREATE OR REPLACE FUNCTION chat.owned_rows(OUT table_name name, OUT condition text, OUT columns text)
 RETURNS SETOF record LANGUAGE sql STABLE AS $$
 	SELECT c.relname,
-		'(' || string_agg(format('t.%I = $1', a.attname), ' OR ') FILTER (WHERE a.is_owner) || ')'
+		CASE c.relname WHEN 'message_edits' THEN -- its rows are the message's
+			'EXISTS (SELECT FROM chat.messages m WHERE m.chat_id = t.chat_id AND m.id = t.message_id AND m.sender_id = $1)'
+			ELSE '(' || string_agg(format('t.%I = $1', a.attname), ' OR ') FILTER (WHERE a.is_owner) || ')' END
 			-- These are found by chat: a user has been a member wherever he left anything.
-			|| CASE WHEN c.relname IN ('messages', 'events', 'reactions') THEN
+			|| CASE WHEN c.relname IN ('messages', 'message_edits', 'events', 'reactions') THEN
 				' AND t.chat_id IN (SELECT m.chat_id FROM chat.members m WHERE m.user_id = $1)' ELSE '' END,
 		string_agg(format('%L, t.%I%s', a.attname, a.attname, a.cast), ', ' ORDER BY a.attnum) FILTER (WHERE a.is_told)
 	  FROM pg_class c
@@ -21,7 +23,7 @@ RETURNS SETOF record LANGUAGE sql STABLE AS $$
 			CASE a.atttypid WHEN 'bigint'::regtype THEN '::text' WHEN 'bigint[]'::regtype THEN '::text[]' ELSE '' END AS cast
 		  FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) a
 	 WHERE c.relnamespace = 'chat'::regnamespace AND c.relkind = 'r'
-	 GROUP BY c.oid, c.relname HAVING bool_or(a.is_owner)
+	 GROUP BY c.oid, c.relname HAVING bool_or(a.is_owner) OR c.relname = 'message_edits'
 $$;
 COMMENT ON FUNCTION chat.owned_rows IS 'Every table with rows that belong to a user: how to find them (t, $1 = his id), and their columns as arguments of jsonb_build_object, without secrets.';
 
@@ -106,6 +108,8 @@ BEGIN
 				  ORDER BY m.id) m;
 		UPDATE chat.messages m SET client_key = NULL
 		 WHERE m.chat_id = part.chat_id AND m.sender_id = erase_messages.user_id AND m.client_key IS NOT NULL;
+		UPDATE chat.calls c SET client_key = NULL
+		 WHERE c.chat_id = part.chat_id AND c.starter_id = erase_messages.user_id AND c.client_key IS NOT NULL;
 		IF part.leaves THEN
 			PERFORM chat.drop_member(part.chat_id, erase_messages.user_id, erase_messages.user_id);
 		END IF;

@@ -106,6 +106,16 @@ RETURNS TABLE (version bigint, event json) LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION chat.find_state IS 'State records of which the actor hears, whose version is above since, up to high. own_ids: chats with news of his own row; small_ids: chats in which he hears of the others'' cursors.';
 
+CREATE OR REPLACE FUNCTION chat.message_event_then(chat_id bigint, message_id bigint, reader_id bigint)
+RETURNS json LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT chat.message_event(chat.message_then(m, r.left_id)) FROM chat.messages m
+		  JOIN chat.members r ON r.chat_id = m.chat_id AND r.user_id = message_event_then.reader_id
+		 WHERE m.chat_id = message_event_then.chat_id AND m.id = message_event_then.message_id);
+END
+$$;
+COMMENT ON FUNCTION chat.message_event_then IS 'message_event for who has left: with the body that the message had then.';
+
 CREATE OR REPLACE FUNCTION chat.read_missed(actor_id bigint, since bigint, horizon bigint, size integer,
 	OUT events json, OUT state json, OUT bound bigint)
 LANGUAGE plpgsql AS $$
@@ -114,12 +124,14 @@ DECLARE
 	changed bigint[];	-- chats with events
 	own bigint[];	-- chats with state of one's own
 	small bigint[];	-- chats that may have state of others
+	left_chats bigint[];
 	missed chat.event_range[];
 	page bigint[];
 BEGIN
 	SELECT array_agg(h.chat_id) FILTER (WHERE h.high > read_missed.since), array_agg(h.chat_id) FILTER (WHERE h.version > read_missed.since),
-		array_agg(h.chat_id) FILTER (WHERE NOT h.has_left AND NOT h.deleted AND h.member_count <= m.receipts_max)
-	  INTO changed, own, small
+		array_agg(h.chat_id) FILTER (WHERE NOT h.has_left AND NOT h.deleted AND h.member_count <= m.receipts_max),
+		array_agg(h.chat_id) FILTER (WHERE h.has_left AND h.high > read_missed.since)
+	  INTO changed, own, small, left_chats
 	  FROM (SELECT chat.setting_integer('receipts_max_members') AS receipts_max) m CROSS JOIN chat.v_heard_chats h
 	 WHERE h.user_id = read_missed.actor_id;
 	missed := ARRAY(SELECT f FROM chat.find_missed(read_missed.actor_id, read_missed.since, changed, chat.setting_integer('sync_chat_limit')::integer) f);
@@ -139,7 +151,9 @@ BEGIN
 	  FROM found f WHERE f.version <= coalesce((SELECT c.version FROM cut c), 9223372036854775807);
 
 	SELECT coalesce(json_agg(e.event ORDER BY e.id), '[]') INTO events FROM (
-		SELECT d.id, d.event FROM chat.describe_events(missed, coalesce(bound, 9223372036854775807), NULL) d
+		SELECT d.id, CASE WHEN d.type = 'message' AND d.chat_id = ANY (left_chats)
+				THEN chat.message_event_then(d.chat_id, d.id, read_missed.actor_id) ELSE d.event END AS event
+		  FROM chat.describe_events(missed, coalesce(bound, 9223372036854775807), NULL) d
 		UNION ALL
 		SELECT r.reset_id, json_build_object('type', 'chat_reset', 'chat_id', r.chat_id::text) FROM unnest(missed) r
 		 WHERE r.reset_id <= coalesce(bound, 9223372036854775807)) e;
@@ -220,7 +234,9 @@ BEGIN
 		SELECT d.*, row_number() OVER (ORDER BY d.id) AS rank FROM chat.describe_events(
 			ARRAY[ROW(heard.chat_id, greatest(heard.low, list_events.after_id), heard.high, 0, NULL)::chat.event_range], heard.high, size + 1) d
 	)
-	SELECT f.id, f.type, f.event, (SELECT count(*) > size FROM found) FROM found f WHERE f.rank <= size ORDER BY f.id;
+	SELECT f.id, f.type, CASE WHEN heard.has_left AND f.type = 'message'
+			THEN chat.message_event_then(f.chat_id, f.id, list_events.actor_id) ELSE f.event END, (SELECT count(*) > size FROM found)
+	  FROM found f WHERE f.rank <= size ORDER BY f.id;
 END
 $$;
 COMMENT ON FUNCTION chat.list_events IS 'The durable events of one chat after after_id (NULL: from the beginning), as sync would tell them, up to now; ascending by id. For a gap: when an event''s prev_id is not the id of the one before it, ask from that on, and take the last row, or the event itself, for the last one seen, whatever was deleted between (settings event_retention, message_retention). Who has left gets those up to member_left, who has joined those from member_joined on. MC400 invalid_argument (page_size); MC404 no_such_chat.';
