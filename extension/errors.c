@@ -130,16 +130,6 @@ chat_fail_sql(PG_FUNCTION_ARGS)
 			  PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)));
 }
 
-/* chat.check_actor(actor_id): the first line of every function of a logged-in user */
-PG_FUNCTION_INFO_V1(chat_check_actor);
-Datum
-chat_check_actor(PG_FUNCTION_ARGS)
-{
-	if (PG_ARGISNULL(0))
-		chat_fail("not_authenticated", NULL, NULL);
-	PG_RETURN_VOID();
-}
-
 /* chat.reasons() */
 PG_FUNCTION_INFO_V1(chat_reasons);
 Datum

@@ -102,16 +102,17 @@ append_helper(StringInfo out, const char *name, Statement *statement, Datum *val
 }
 
 static void
-append_reply(StringInfo out, int64 chat_id, int64 reply_to_id)
+append_reply(StringInfo out, const Message *message, int64 reader_id)
 {
 	static Statement statement = {
-		"SELECT COALESCE(chat.reply_json($1, $2), 'null')", 2, {INT8OID, INT8OID}, NULL};
+		"SELECT COALESCE(chat.reply_json($1, $2, $3), 'null')", 3, {INT8OID, INT8OID, INT8OID}, NULL};
 
-	if (reply_to_id == 0)
+	if (message->reply_to_id == 0)
 		json_null(out, "reply");
 	else
 		append_helper(out, "reply", &statement,
-					  (Datum[]){Int64GetDatum(chat_id), Int64GetDatum(reply_to_id)});
+					  (Datum[]){Int64GetDatum(message->chat_id), Int64GetDatum(message->reply_to_id),
+								Int64GetDatum(reader_id)});
 }
 
 static void
@@ -187,7 +188,7 @@ append_message(StringInfo out, const Message *message, int64 reader_id)
 		json_null(out, "expires_at");
 	else
 		json_time(out, "expires_at", message->expires_at);
-	append_reply(out, message->chat_id, message->reply_to_id);
+	append_reply(out, message, reader_id);
 	append_files(out, message->file_ids);
 	append_mentions(out, message->mention_ids);
 	append_reactions(out, message, reader_id);

@@ -7,6 +7,7 @@
  * most of it for getting statements started, and takes 2 to 5 here. Rows are read along the index (table.c); where a
  * table takes statements, by these. Who calls them has a snapshot: the calling statement's, as the functions are STABLE.
  *
+ *	 chat.check_actor		somebody, and no account that is gone
  *	 chat.check_member		in the chat, and in one of these roles
  *	 chat.visible_range		in the chat, or was: the ids that he may see
  *	 chat.check_direct		may write to this user directly
@@ -170,9 +171,13 @@ guard_read_member(int64 chat_id, int64 user_id, MemberRow *member)
 static bool
 is_deleted(int64 user_id)
 {
+	static Statement statement = {"SELECT deleted FROM chat.users WHERE id = $1", 1, {INT8OID}, NULL};
 	TableScan user;
+	Datum value;
 	bool deleted;
 
+	if (!table_is_direct(&users))
+		return read_by_statement(&statement, &user_id, &value, &deleted) && DatumGetBool(value);
 	table_scan_begin(&user, &users, &user_id, 1);
 	deleted = table_scan_next(&user) && DatumGetBool(table_value(&user, USER_DELETED));
 	table_scan_end(&user);
@@ -261,6 +266,23 @@ find_member(FunctionCallInfo fcinfo)
 	return member;
 }
 
+/* chat.check_actor(actor_id): the first line of every function of a logged-in user */
+PG_FUNCTION_INFO_V1(chat_check_actor);
+Datum
+chat_check_actor(PG_FUNCTION_ARGS)
+{
+	bool gone;
+
+	if (PG_ARGISNULL(0))
+		chat_fail("not_authenticated", NULL, NULL);
+	SPI_connect();
+	gone = is_deleted(PG_GETARG_INT64(0));
+	SPI_finish();
+	if (gone)
+		chat_fail("not_authenticated", NULL, NULL);
+	PG_RETURN_VOID();
+}
+
 /* chat.check_member(chat_id, user_id, roles) */
 PG_FUNCTION_INFO_V1(chat_check_member);
 Datum
@@ -319,7 +341,7 @@ find_other(int64 chat_id, int64 user_id)
 	return other_id == user_id ? 0 : other_id;
 }
 
-/* What check_direct says of the two in a direct chat; other chats pass. */
+/* What check_direct says of the two in a direct chat; notes are for who has an account; other chats pass. */
 static void
 check_block(int64 chat_id, int64 user_id, const ChatRow *chat)
 {
@@ -327,6 +349,8 @@ check_block(int64 chat_id, int64 user_id, const ChatRow *chat)
 
 	if (other_id != 0)
 		check_direct(user_id, other_id);
+	else if (chat->direct && is_deleted(user_id))
+		chat_fail("not_authenticated", NULL, NULL);
 }
 
 void

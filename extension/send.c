@@ -126,9 +126,9 @@ find_repeated(FunctionCallInfo fcinfo, Message *message)
 		{INT8OID, INT8OID, TEXTOID},
 		NULL};
 	static Statement repeat = {
-		"SELECT r.id, r.prev_id, r.number FROM chat.repeat_message($1, $2, $3, $4, $5, $6, $7, $8) r",
-		8,
-		{INT8OID, INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, INT8ARRAYOID, JSONBOID, INT8OID},
+		"SELECT r.id, r.prev_id, r.number FROM chat.repeat_message($1, $2, $3, $4, $5, $6, $7, $8, $9) r",
+		9,
+		{INT8OID, INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, INT8ARRAYOID, JSONBOID, INT8OID, INTERVALOID},
 		NULL};
 	Datum values[3];
 	bool nulls[3];
@@ -144,7 +144,7 @@ find_repeated(FunctionCallInfo fcinfo, Message *message)
 				 (Datum[]){Int64GetDatum(message->chat_id), values[0], argument(fcinfo, ARG_BODY),
 						   argument(fcinfo, ARG_REPLY_TO), argument(fcinfo, ARG_FILES),
 						   argument(fcinfo, ARG_MENTIONS), argument(fcinfo, ARG_ATTRIBUTES),
-						   argument(fcinfo, ARG_FORWARDED_FROM)},
+						   argument(fcinfo, ARG_FORWARDED_FROM), argument(fcinfo, ARG_EXPIRES_IN)},
 				 2);
 	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
 	message->id = DatumGetInt64(values[0]);

@@ -97,6 +97,13 @@ SELECT user_name FROM chat.create_user('zelda.erased', NULL, 'https://id.example
 SELECT user_id IS NOT NULL AS done FROM chat.delete_account(test.user('zelda.erased'));
 SELECT chat.erase_user(:zita);
 SELECT body FROM chat.list_messages(:zoran, :group) WHERE kind = 'user';
+-- No call for an account that is gone leaves anything.
+SELECT id AS notes FROM chat.direct_chats d, chat.chats c WHERE c.id = d.chat_id AND d.low_user_id = :zelda AND d.high_user_id = :zelda \gset
+SELECT test.error(format('SELECT chat.send_message(%s, %s, ''x'')', :zelda, :notes)), test.error(format('SELECT chat.begin_upload(%s, ''x'', ''text/plain'', 1)', :zelda)),
+	test.error(format('SELECT chat.register_push(%s, ''web'', ''x'')', :zelda));
+SET chat.direct_tables = off;
+SELECT test.error(format('SELECT chat.send_message(%s, %s, ''x'')', :zelda, :notes)), test.error(format('SELECT chat.save_draft(%s, %s, ''x'')', :zelda, :notes));
+RESET chat.direct_tables;
 -- Who has tried to log in under the name since
 DELETE FROM chat.login_failures;
 SELECT * FROM test.personal('zelda|zimmer|555 0199|zita');

@@ -161,7 +161,7 @@ SELECT count(*) FROM chat.direct_chats WHERE :enno IN (low_user_id, high_user_id
 -- Retention: what is older goes altogether, and nothing else; the counters stay right.
 SELECT chat.id_at(now() - interval '100 days') AS old \gset
 INSERT INTO chat.chats (id, kind, creator_id, last_event_id, message_count, member_count) VALUES (:old, 'group', :ella, :old, 0, 2);
-INSERT INTO chat.members (chat_id, user_id) VALUES (:old, :ella), (:old, :emil);
+INSERT INTO chat.members (chat_id, user_id, role) VALUES (:old, :ella, 'owner'), (:old, :emil, 'member');
 INSERT INTO chat.messages (chat_id, id, prev_id, number, sender_id, body, mention_ids)
 SELECT :old, chat.id_at(now() - n * interval '1 day'), 1, 100 - n, :ella, n || ' days ago', ARRAY[:emil]::bigint[] FROM generate_series(10, 90, 10) n;
 INSERT INTO chat.mentions (user_id, chat_id, message_id) SELECT :emil, :old, id FROM chat.messages WHERE chat_id = :old;
@@ -202,6 +202,15 @@ SELECT id AS last FROM chat.send_message(:ella, :club, 'after her') \gset
 SELECT body FROM chat.edit_message(:ella, :club, :first, 'before her, edited') UNION ALL SELECT body FROM chat.edit_message(:ella, :club, :last, 'after her, edited');
 SELECT type, event ->> 'body' AS body FROM chat.list_events(:enno, :club);
 SELECT body FROM chat.list_messages(:emil, :club) WHERE kind = 'user';
+-- Nor does an answer to it quote it, to her or while she hears the event; what is hidden for oneself is not quoted to oneself.
+SELECT id AS answer FROM chat.send_message(:emil, :club, 'answer', reply_to_id => :first) \gset
+SELECT reply ->> 'id' = :'first' AS named, reply ->> 'body' AS quoted FROM chat.get_message(:enno, :club, :answer);
+SELECT reply ->> 'body' AS quoted FROM chat.get_message(:emil, :club, :answer);
+SELECT chat.read_event(:club, :answer) #>> '{message,reply,body}' AS quoted;
+SELECT id AS seen_answer FROM chat.send_message(:emil, :club, 'answer', reply_to_id => :last) \gset
+SELECT reply ->> 'body' AS quoted, chat.read_event(:club, :seen_answer) #>> '{message,reply,body}' AS event FROM chat.get_message(:enno, :club, :seen_answer);
+SELECT deleted_at IS NULL AS there FROM chat.delete_message(:enno, :club, :last, false);
+SELECT reply ->> 'body' AS quoted FROM chat.get_message(:enno, :club, :seen_answer);
 -- When she has left, the others hear the whole event again.
 SELECT count(*) FROM chat.leave_chat(:enno, :club);
 SELECT body FROM chat.edit_message(:ella, :club, :first, 'before her, edited again');
@@ -227,3 +236,9 @@ SELECT kind FROM chat.delete_message(:enno, :club, (SELECT last_event_id FROM ch
 SELECT last_message ->> 'body' AS body FROM chat.get_chat(:enno, :club);
 SELECT body FROM chat.get_message(:ella, :club, :newest);
 SELECT test.recount(:chat);
+-- A copy of what expires does so too; the same key without an expiry is another message.
+SELECT id AS brief FROM chat.send_message(:ella, :chat, 'brief', client_key => 'brief', expires_in => '1 hour') \gset
+SELECT id AS copied FROM chat.forward_message(:ella, :chat, :brief, :direct) \gset
+SELECT c.expires_at - b.expires_at BETWEEN '-1 second' AND '1 second' AS together FROM chat.messages c, chat.messages b WHERE c.chat_id = :direct AND c.id = :copied AND b.chat_id = :chat AND b.id = :brief;
+SELECT duplicate FROM chat.send_message(:ella, :chat, 'brief', client_key => 'brief', expires_in => '2 hours');
+SELECT test.error(format('SELECT chat.send_message(%s, %s, ''brief'', client_key => ''brief'')', :ella, :chat));

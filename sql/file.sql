@@ -207,6 +207,11 @@ UPDATE chat.users SET avatar_file_id = :avatar WHERE id = :fay;
 SELECT name FROM chat.get_file(:hal, :avatar);
 SELECT test.error(format('SELECT chat.delete_file(%s, %s)', :hal, :avatar)), test.error(format('SELECT chat.check_avatar(%s, %s)', :hal, :avatar));
 UPDATE chat.users SET avatar_file_id = NULL WHERE id = :fay;
+BEGIN; -- An avatar whose file is deleted is none any more.
+UPDATE chat.users SET avatar_file_id = :avatar WHERE id = :fay;
+SELECT chat.delete_file(:fay, :avatar);
+SELECT avatar_file_id FROM chat.get_profile(:fay);
+ROLLBACK;
 UPDATE chat.chats SET avatar_file_id = :avatar WHERE id = :chat;
 SELECT name FROM chat.get_file(:hal, :avatar);
 UPDATE chat.chats SET avatar_file_id = NULL WHERE id = :chat;

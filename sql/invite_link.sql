@@ -36,6 +36,13 @@ SELECT chat.ban_member(:sven, :chat, :tina), chat.remove_member(:sven, :chat, :u
 SELECT test.error(format('SELECT chat.redeem_invite_link(%s, %L)', :tina, :'code'));
 SELECT role, member_count, left_at FROM chat.redeem_invite_link(:udo, :'code');
 SELECT uses FROM chat.list_invite_links(:sven, :chat);
+-- The links of who is banned end; a time beyond those that JSON can write is the last of them.
+SELECT role FROM chat.set_member_role(:sven, :chat, :udo, 'admin');
+SELECT code AS banned_code, expires_at FROM chat.create_invite_link(:udo, :chat, expires_at => '290000-01-01') \gset
+SELECT :'expires_at'::timestamptz = '9999-12-31 00:00:00+00' AS last;
+SELECT chat.ban_member(:sven, :chat, :udo, '290000-01-01');
+SELECT until = '9999-12-31 00:00:00+00' AS last FROM chat.list_bans(:sven, :chat) WHERE id = :udo;
+SELECT test.error(format('SELECT chat.redeem_invite_link(%s, %L)', :vera, :'banned_code'));
 -- With the chat gone, so are they.
 SELECT chat.delete_chat(:sven, :chat);
 SELECT test.error(format('SELECT chat.redeem_invite_link(%s, %L)', :vera, :'code'));

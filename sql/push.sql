@@ -162,5 +162,13 @@ SELECT test.after(format('SELECT chat.suspend_user(%s)', :kim), :jon, :chat);
 SELECT test.after(format('SELECT chat.delete_message(%s, m.chat_id, m.id, false) FROM (SELECT chat_id, max(id) AS id FROM chat.messages WHERE chat_id = %s GROUP BY 1) m', :kim, :chat), :jon, :chat);
 SELECT test.after('UPDATE chat.messages SET expires_at = now() WHERE expires_at > now()', :jon, :chat);
 SELECT test.after(format('SELECT chat.delete_chat(%s, %s)', :jon, :group), :jon, :group);
+-- Many that nobody wants any more don't hide the one that somebody does.
+SELECT chat.register_push(:lea, 'apns', 'lea watch');
+SELECT id AS busy FROM chat.create_group(:jon, 'Busy', ARRAY[:kim]) \gset
+SELECT count(*) FROM generate_series(1, 70) n, LATERAL chat.send_message(:jon, :busy, 'more ' || n) s;
+SELECT unread FROM chat.mark_read(:kim, :busy, 9223372036854775807);
+SELECT number FROM chat.send_direct_message(:jon, :lea, 'for lea');
+SELECT preview FROM chat.take_pushes('w1', 5);
+SELECT preview FROM chat.take_pushes('w1', 5);
 DROP VIEW test.queue;
 DROP FUNCTION test.taken, test.next, test.after;

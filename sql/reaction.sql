@@ -74,3 +74,4 @@ DELETE FROM chat.direct_chats WHERE chat_id = :chat;
 SELECT test.error(format('SELECT chat.pin_message(%s, %s, (SELECT id FROM chat.messages WHERE chat_id = %2$s AND body = ''m4''))', :rosa, :chat));
 UPDATE chat.members SET role = 'admin' WHERE chat_id = :chat AND user_id = :rosa;
 SELECT test.error(format('SELECT chat.pin_message(%s, %s, (SELECT id FROM chat.messages WHERE chat_id = %2$s AND body = ''m4''))', :rosa, :chat));
+UPDATE chat.members m SET role = 'owner' FROM chat.chats c WHERE c.id = m.chat_id AND m.user_id = c.creator_id AND c.id = :chat;

@@ -4,6 +4,7 @@ SELECT count(*) FROM (SELECT chat.create_user(name) FROM unnest(ARRAY['receipt-m
 SELECT test.user('receipt-mara') AS mara, test.user('receipt-mila') AS mila, test.user('receipt-moritz') AS moritz, test.user('receipt-mona') AS mona \gset
 SELECT id AS chat FROM chat.open_direct_chat(:mara, :mila) \gset
 UPDATE chat.chats SET kind = 'group', member_count = 3 WHERE id = :chat;
+UPDATE chat.members m SET role = 'owner' FROM chat.chats c WHERE c.id = m.chat_id AND m.user_id = c.creator_id AND c.id = :chat;
 DELETE FROM chat.direct_chats WHERE chat_id = :chat;
 INSERT INTO chat.members (chat_id, user_id) VALUES (:chat, :moritz);
 CREATE FUNCTION test.cursors(chat_id bigint) RETURNS TABLE (user_name text, unread integer, mentions integer, mentions_counted bigint) LANGUAGE sql AS $$

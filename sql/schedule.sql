@@ -4,6 +4,7 @@ SELECT count(*) FROM (SELECT chat.create_user(name) FROM unnest(ARRAY['later-sar
 SELECT test.user('later-sara') AS sara, test.user('later-sven') AS sven, test.user('later-saul') AS saul \gset
 SELECT id AS chat FROM chat.open_direct_chat(:sara, :sven) \gset
 UPDATE chat.chats SET kind = 'group', member_count = 3 WHERE id = :chat;
+UPDATE chat.members m SET role = 'owner' FROM chat.chats c WHERE c.id = m.chat_id AND m.user_id = c.creator_id AND c.id = :chat;
 DELETE FROM chat.direct_chats WHERE chat_id = :chat;
 INSERT INTO chat.members (chat_id, user_id) VALUES (:chat, :saul);
 

@@ -5,6 +5,7 @@ SELECT test.user('search-theo') AS theo, test.user('search-tina') AS tina, test.
 SELECT chat.index_messages(100000) >= 0 AS others_indexed;
 SELECT id AS chat FROM chat.open_direct_chat(:theo, :tina) \gset
 UPDATE chat.chats SET kind = 'group', member_count = 3 WHERE id = :chat;
+UPDATE chat.members m SET role = 'owner' FROM chat.chats c WHERE c.id = m.chat_id AND m.user_id = c.creator_id AND c.id = :chat;
 DELETE FROM chat.direct_chats WHERE chat_id = :chat;
 INSERT INTO chat.members (chat_id, user_id) VALUES (:chat, :tom);
 SELECT id AS other FROM chat.open_direct_chat(:theo, :tess) \gset

@@ -3,6 +3,7 @@
 SELECT count(*) FROM (SELECT chat.create_user(name) FROM unnest(ARRAY['sue', 'tim', 'una']) name) made;
 SELECT test.user('sue') AS sue, test.user('tim') AS tim, test.user('una') AS una \gset
 SELECT id AS chat FROM chat.open_direct_chat(:sue, :tim) \gset
+SELECT id AS club FROM chat.create_group(:sue, 'Club', ARRAY[:tim, :una]::bigint[]) \gset
 SELECT chat.register_push(:tim, 'web', 'tim laptop');
 SELECT id AS upload FROM chat.begin_upload(:sue, 'plan.txt', 'text/plain', 300000) \gset
 SELECT received FROM chat.append_upload(:sue, :upload, 0, convert_to(repeat('x', 300000), 'UTF8'));
@@ -43,6 +44,8 @@ INSERT INTO test.damages (damage) VALUES
 ('DELETE FROM chat.direct_chats WHERE chat_id = :chat'),
 ('DELETE FROM chat.members WHERE chat_id = :chat AND user_id = :sue'),
 ('DELETE FROM chat.chats WHERE id = :chat'),
+('UPDATE chat.members SET role = ''member'' WHERE chat_id = :club'),
+('UPDATE chat.members SET role = ''owner'' WHERE chat_id = :club'),
 ('INSERT INTO chat.members (chat_id, user_id, left_id) VALUES (:chat, 7, 1)'),
 ('UPDATE chat.members SET read_count = 100 WHERE chat_id = :chat AND user_id = :tim'),
 ('UPDATE chat.members SET read_count = read_count - 1 WHERE chat_id = :chat AND user_id = :tim'),
@@ -82,7 +85,7 @@ INSERT INTO test.damages (damage) VALUES
 ('DELETE FROM chat.push_users'),
 ('UPDATE chat.push_users SET worker = NULL'),
 ('UPDATE chat.sessions SET user_id = 7 WHERE id = 1');
-UPDATE test.damages SET damage = replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(damage, ':chat', :'chat'), ':sue', :'sue'), ':tim', :'tim'), ':una', :'una'),
+UPDATE test.damages SET damage = replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(damage, ':chat', :'chat'), ':club', :'club'), ':sue', :'sue'), ':tim', :'tim'), ':una', :'una'),
 	':first', :'first'), ':message', :'message'), ':mentioned', :'mentioned'), ':last', :'last'), ':file', :'file'), ':pending', :'pending');
 UPDATE test.damages SET found = test.damage(damage);
 SELECT regexp_replace(damage, '\d{10,}', '…', 'g') AS damage, found FROM test.damages ORDER BY number;

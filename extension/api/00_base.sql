@@ -18,7 +18,7 @@ GRANT EXECUTE ON FUNCTION chat.reasons TO chat_app, chat_gateway; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.check_actor(actor_id bigint)
 RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'chat_check_actor';
-COMMENT ON FUNCTION chat.check_actor IS 'Raises MC401 not_authenticated when actor_id is NULL.';
+COMMENT ON FUNCTION chat.check_actor IS 'Raises MC401 not_authenticated when actor_id is NULL, or an account that is gone.';
 
 CREATE OR REPLACE FUNCTION chat.check_length(value text, name text, low integer, high integer)
 RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
@@ -44,20 +44,24 @@ END
 $$;
 COMMENT ON FUNCTION chat.check_attributes IS 'Raises MC400 unless attributes is a JSON object or NULL, MC413 too_large when its text is over the setting attributes_max_bytes.';
 
-CREATE OR REPLACE FUNCTION chat.page_size(wanted integer)
+CREATE OR REPLACE FUNCTION chat.page_size(wanted integer, name text DEFAULT 'page_size')
 RETURNS integer LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	IF wanted < 1 THEN
-		PERFORM chat.fail('invalid_argument', 'page_size is not acceptable', 'Use 1 or more.');
+		PERFORM chat.fail('invalid_argument', format('%s is not acceptable', name), 'Use 1 or more.');
 	END IF;
 	RETURN least(coalesce(wanted, chat.setting_integer('page_size')), chat.setting_integer('page_size_max'));
 END
 $$;
-COMMENT ON FUNCTION chat.page_size IS 'Rows of a page: wanted, or the setting page_size, never more than page_size_max. MC400 under 1.';
+COMMENT ON FUNCTION chat.page_size IS 'Rows of a page: wanted, or the setting page_size, never more than page_size_max. MC400 under 1, with the parameter''s name.';
 
 CREATE OR REPLACE FUNCTION chat.rfc3339(at timestamptz)
 RETURNS text LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'chat_rfc3339';
 COMMENT ON FUNCTION chat.rfc3339 IS 'The time as it stands in JSON: RFC 3339, UTC.';
+
+CREATE OR REPLACE FUNCTION chat.to_json_years(at timestamptz)
+RETURNS timestamptz LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT least(to_json_years.at, '9999-12-31 00:00:00+00') $$;
+COMMENT ON FUNCTION chat.to_json_years IS 'The time, at most the end of the years that RFC 3339 can write.';
 
 CREATE OR REPLACE FUNCTION chat.invalidate_cache()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'chat_invalidate_cache';

@@ -221,8 +221,7 @@ RETURNS chat.chat_row LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_cat
 BEGIN
 	PERFORM chat.check_actor(set_chat_prefs.actor_id);
 	PERFORM chat.visible_range(set_chat_prefs.chat_id, set_chat_prefs.actor_id);
-	-- JSON has no infinity
-	set_chat_prefs.muted_until := least(set_chat_prefs.muted_until, '9999-12-31 00:00:00+00');
+	set_chat_prefs.muted_until := chat.to_json_years(set_chat_prefs.muted_until);
 	UPDATE chat.members m
 	   SET muted_until = CASE WHEN set_chat_prefs.muted_until IS NULL THEN m.muted_until
 				WHEN set_chat_prefs.muted_until > now() THEN set_chat_prefs.muted_until END,

@@ -56,14 +56,15 @@ BEGIN
 	PERFORM chat.check_users(ARRAY[ban_member.user_id]);
 	PERFORM chat.check_rank(ban_member.chat_id, ban_member.actor_id, ban_member.user_id);
 	INSERT INTO chat.bans AS b (chat_id, user_id, until, actor_id)
-	VALUES (ban_member.chat_id, ban_member.user_id, nullif(ban_member.until, 'infinity'), ban_member.actor_id)
+	VALUES (ban_member.chat_id, ban_member.user_id, chat.to_json_years(nullif(ban_member.until, 'infinity')), ban_member.actor_id)
 	ON CONFLICT ON CONSTRAINT bans_pkey DO UPDATE SET until = excluded.until, actor_id = excluded.actor_id;
+	DELETE FROM chat.invite_links l WHERE l.chat_id = ban_member.chat_id AND l.creator_id = ban_member.user_id;
 	IF chat.is_member(ban_member.chat_id, ban_member.user_id) THEN
 		PERFORM chat.drop_member(ban_member.chat_id, ban_member.user_id, ban_member.actor_id);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.ban_member IS 'Takes somebody out of a group or room, as remove_member does, and keeps him out until then (NULL: for good): he cannot join, be added, or use an invite link. Works for who is not in, too; again changes the time. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_user.';
+COMMENT ON FUNCTION chat.ban_member IS 'Takes somebody out of a group or room, as remove_member does, and keeps him out until then (NULL: for good): he cannot join, be added, or use an invite link, and those that he has made end. Works for who is not in, too; again changes the time. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_user.';
 GRANT EXECUTE ON FUNCTION chat.ban_member TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.unban_member(actor_id bigint, chat_id bigint, user_id bigint)

@@ -19,7 +19,7 @@ BEGIN
 		link_id := chat.take_id();
 		INSERT INTO chat.invite_links (chat_id, id, code, creator_id, expires_at, max_uses)
 		VALUES (create_invite_link.chat_id, link_id, left(chat.new_token(), 32), create_invite_link.actor_id,
-			nullif(create_invite_link.expires_at, 'infinity'), create_invite_link.max_uses);
+			chat.to_json_years(nullif(create_invite_link.expires_at, 'infinity')), create_invite_link.max_uses);
 		PERFORM chat.save_client_key(actor_id, 'create_invite_link', client_key, request, link_id);
 	END IF;
 	SELECT l.* INTO link FROM chat.invite_links l WHERE l.chat_id = create_invite_link.chat_id AND l.id = link_id;

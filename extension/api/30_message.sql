@@ -12,14 +12,37 @@ RETURNS json LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_message_json';
 COMMENT ON FUNCTION chat.message_json IS 'A message as it stands in events and lists: one row of list_messages, as reader_id sees it (0: as nobody in particular).';
 
 -- The parts of a message that other tables hold; one home for events (event.c) and lists.
-CREATE OR REPLACE FUNCTION chat.reply_json(chat_id bigint, reply_to_id bigint)
+CREATE OR REPLACE FUNCTION chat.reply_json(chat_id bigint, reply_to_id bigint, reader_id bigint)
 RETURNS json LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	quoted chat.messages;
+	shown boolean;
+	left_id bigint;
 BEGIN
-	RETURN (SELECT json_build_object('id', m.id::text, 'sender_id', m.sender_id::text, 'body', left(m.body, 100))
-	  FROM chat.messages m WHERE m.chat_id = reply_json.chat_id AND m.id = reply_json.reply_to_id);
+	SELECT m.* INTO quoted FROM chat.messages m WHERE m.chat_id = reply_json.chat_id AND m.id = reply_json.reply_to_id;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	ELSIF reader_id = 0 THEN
+		shown := NOT chat.has_newcomers(reply_json.chat_id, reply_json.reply_to_id);
+	ELSE
+		SELECT m.visible_from < quoted.id AND NOT EXISTS (SELECT FROM chat.hidden_messages h
+				WHERE h.user_id = m.user_id AND h.chat_id = m.chat_id AND h.message_id = quoted.id), m.left_id
+		  INTO shown, left_id FROM chat.members m WHERE m.chat_id = reply_json.chat_id AND m.user_id = reply_json.reader_id;
+	END IF;
+	RETURN json_build_object('id', quoted.id::text, 'sender_id', quoted.sender_id::text,
+		'body', CASE WHEN shown THEN left((chat.message_then(quoted, left_id)).body, 100) ELSE '' END);
 END
 $$;
-COMMENT ON FUNCTION chat.reply_json IS 'The quoted message: id, sender_id and the first 100 characters, none of a deleted one.';
+COMMENT ON FUNCTION chat.reply_json IS 'The quoted message: id, sender_id and the first 100 characters that reader_id sees of it (0: that all members do), none of a deleted one.';
+
+CREATE OR REPLACE FUNCTION chat.has_newcomers(chat_id bigint, message_id bigint)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM chat.members m
+		WHERE m.chat_id = has_newcomers.chat_id AND m.visible_from > 0 AND m.visible_from >= has_newcomers.message_id AND m.left_id IS NULL);
+END
+$$;
+COMMENT ON FUNCTION chat.has_newcomers IS 'Whether somebody is in the chat who has joined later and does not see the message (setting history_for_new_members).';
 
 CREATE OR REPLACE FUNCTION chat.message_event(message chat.messages)
 RETURNS json LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_message_event';
@@ -128,7 +151,8 @@ BEGIN
 		WHERE m.chat_id = forward_message.chat_id AND m.user_id = forward_message.actor_id));
 	SELECT s.* INTO id, prev_id, number, sent_at, duplicate
 	  FROM chat.add_message(forward_message.actor_id, forward_message.to_chat_id, source.body, NULL, source.file_ids, NULL,
-		source.attributes, forward_message.client_key, NULL, coalesce(source.forwarded_from, source.sender_id)) s;
+		source.attributes, forward_message.client_key, greatest(source.expires_at - clock_timestamp(), interval '1 second'),
+		coalesce(source.forwarded_from, source.sender_id)) s;
 	-- The copy does not say of which message; an edit of either since does not make it another's.
 	IF duplicate AND EXISTS (SELECT FROM chat.messages m
 		 WHERE m.chat_id = forward_message.to_chat_id AND m.id = forward_message.id AND m.deleted_id IS NULL
@@ -138,12 +162,12 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.forward_message IS 'Sends a copy of a message that one can see to a chat where one may send: body, attributes and files; forwarded_from tells who wrote it first. Result and client_key as with send_message. MC404 no_such_chat, no_such_message; MC403 not_permitted (a system message, or to_chat_id), blocked, not_accepting; MC409 message_deleted, client_key_reused; MC503 chat_busy.';
+COMMENT ON FUNCTION chat.forward_message IS 'Sends a copy of a message that one can see to a chat where one may send: body, attributes and files; one that expires does so at the same time; forwarded_from tells who wrote it first. Result and client_key as with send_message. MC404 no_such_chat, no_such_message; MC403 not_permitted (a system message, or to_chat_id), blocked, not_accepting; MC409 message_deleted, client_key_reused; MC503 chat_busy.';
 GRANT EXECUTE ON FUNCTION chat.forward_message TO chat_user, chat_app; -- since 0.2.0
 
 -- What the sender can have changed since does not count: an edit, a deletion; a forwarded copy stays as its source was.
 CREATE OR REPLACE FUNCTION chat.is_same_message(sent chat.messages, body text, reply_to_id bigint, file_ids bigint[], mention_ids bigint[],
-	attributes jsonb, forwarded_from bigint)
+	attributes jsonb, forwarded_from bigint, expires_in interval)
 RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN sent.deleted_id IS NOT NULL OR sent.forwarded_from IS NOT DISTINCT FROM is_same_message.forwarded_from
@@ -152,10 +176,11 @@ BEGIN
 			AND sent.reply_to_id IS NOT DISTINCT FROM is_same_message.reply_to_id
 			AND sent.attributes IS NOT DISTINCT FROM is_same_message.attributes
 			AND sent.file_ids IS NOT DISTINCT FROM nullif(is_same_message.file_ids, '{}')
+			AND (sent.expires_at IS NULL) = (is_same_message.expires_in IS NULL)
 			AND coalesce(sent.mention_ids, '{}') = ARRAY(SELECT DISTINCT u FROM unnest(is_same_message.mention_ids) u WHERE u IS NOT NULL ORDER BY 1));
 END
 $$;
-COMMENT ON FUNCTION chat.is_same_message IS 'Whether a message was sent with these arguments.';
+COMMENT ON FUNCTION chat.is_same_message IS 'Whether a message was sent with these arguments; of expires_in only whether there was one.';
 
 -- The heart of sending (send.c), also for forwarded messages. Arguments are checked by the caller.
 CREATE OR REPLACE FUNCTION chat.add_message(sender_id bigint, chat_id bigint, body text, reply_to_id bigint, file_ids bigint[],
@@ -165,14 +190,14 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'chat_add_message';
 COMMENT ON FUNCTION chat.add_message IS 'Writes a message whose arguments are checked; the rest is send_message''s.';
 
 CREATE OR REPLACE FUNCTION chat.repeat_message(chat_id bigint, message_id bigint, body text, reply_to_id bigint, file_ids bigint[],
-	mention_ids bigint[], attributes jsonb, forwarded_from bigint, OUT id bigint, OUT prev_id bigint, OUT number integer)
+	mention_ids bigint[], attributes jsonb, forwarded_from bigint, expires_in interval, OUT id bigint, OUT prev_id bigint, OUT number integer)
 LANGUAGE plpgsql AS $$
 DECLARE
 	sent chat.messages;
 BEGIN
 	SELECT m.* INTO sent FROM chat.messages m WHERE m.chat_id = repeat_message.chat_id AND m.id = repeat_message.message_id;
 	IF NOT chat.is_same_message(sent, repeat_message.body, repeat_message.reply_to_id, repeat_message.file_ids, repeat_message.mention_ids,
-		repeat_message.attributes, repeat_message.forwarded_from) THEN
+		repeat_message.attributes, repeat_message.forwarded_from, repeat_message.expires_in) THEN
 		PERFORM chat.fail('client_key_reused');
 	END IF;
 	UPDATE chat.chats c SET last_event_id = c.prev_event_id, message_count = c.message_count - 1 WHERE c.id = repeat_message.chat_id;
@@ -243,7 +268,7 @@ BEGIN
 		CASE WHEN m.edited_id > left_id THEN (chat.message_then(m, left_id)).body ELSE m.body END, chat.id_time(m.id),
 		chat.id_time(CASE WHEN m.edited_id > left_id THEN (chat.message_then(m, left_id)).edited_id ELSE m.edited_id END),
 		chat.id_time(m.deleted_id), m.expires_at,
-		CASE WHEN m.reply_to_id IS NOT NULL THEN chat.reply_json(m.chat_id, m.reply_to_id) END,
+		CASE WHEN m.reply_to_id IS NOT NULL THEN chat.reply_json(m.chat_id, m.reply_to_id, describe_messages.reader_id) END,
 		CASE WHEN m.file_ids IS NULL THEN '[]' ELSE chat.files_json(m.file_ids) END,
 		coalesce(m.mention_ids, '{}'),
 		CASE WHEN m.reactions IS NULL THEN '[]' ELSE chat.reactions_json(m.chat_id, m.id, m.reactions, describe_messages.reader_id) END,
@@ -360,8 +385,7 @@ BEGIN
 		PERFORM chat.index_message(message);
 		-- Members hear the same event: who has joined later without the history must not read in it what he may not list.
 		PERFORM chat.log_event(edit_message.chat_id, event.id, event.prev_id, event.number, 'message_edited', edit_message.actor_id,
-			jsonb_build_object('message_id', message.id::text) || CASE WHEN EXISTS (SELECT FROM chat.members m
-					WHERE m.chat_id = message.chat_id AND m.left_id IS NULL AND m.visible_from >= message.id)
+			jsonb_build_object('message_id', message.id::text) || CASE WHEN chat.has_newcomers(message.chat_id, message.id)
 				THEN '{}' ELSE jsonb_build_object('body', message.body) END);
 	END IF;
 	RETURN chat.describe_message(edit_message.chat_id, edit_message.message_id, edit_message.actor_id);

@@ -22,6 +22,7 @@ BEGIN
 	wanted := ROW(chat.take_id(), schedule_message.actor_id, schedule_message.chat_id, schedule_message.send_at, coalesce(schedule_message.body, ''),
 		schedule_message.reply_to_id, schedule_message.file_ids, schedule_message.mention_ids, schedule_message.attributes,
 		schedule_message.client_key, schedule_message.expires_in, NULL, NULL);
+	PERFORM FROM chat.users u WHERE u.id = schedule_message.actor_id FOR NO KEY UPDATE; -- two at once must not pass the limit
 	INSERT INTO chat.scheduled_messages SELECT wanted.* ON CONFLICT ON CONSTRAINT scheduled_messages_client_key DO NOTHING;
 	duplicate := NOT FOUND;
 	id := wanted.id;
@@ -39,7 +40,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.schedule_message IS 'send_message at a later time: once, with the run of maintenance that follows send_at, if the sender may send then; list_scheduled_messages shows why not. One in the past goes with the next run. At most the setting scheduled_messages_max a user. client_key is that of this call, not of the message to be. MC400 empty_message, invalid_argument; MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message (reply_to_id); MC409 client_key_reused; MC413 message_too_long, too_large; MC429 too_many_scheduled.';
+COMMENT ON FUNCTION chat.schedule_message IS 'send_message at a later time: once, with the run of maintenance that follows send_at, if the sender may send then; list_scheduled_messages shows why not. One in the past goes with the next run; at most 10 years ahead. At most the setting scheduled_messages_max a user. client_key is that of this call, not of the message to be. MC400 empty_message, invalid_argument; MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message (reply_to_id); MC409 client_key_reused; MC413 message_too_long, too_large; MC429 too_many_scheduled.';
 GRANT EXECUTE ON FUNCTION chat.schedule_message TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.check_schedule(actor_id bigint, send_at timestamptz, chat_id bigint)

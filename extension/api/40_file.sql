@@ -542,13 +542,16 @@ DECLARE
 	file chat.files;
 BEGIN
 	PERFORM chat.check_actor(delete_file.actor_id);
+	IF EXISTS (SELECT FROM chat.users u WHERE u.id = delete_file.actor_id AND u.avatar_file_id = delete_file.file_id) THEN
+		PERFORM chat.edit_profile(delete_file.actor_id, avatar_file_id => 0);
+	END IF;
 	file := chat.lock_own_file(delete_file.file_id, delete_file.actor_id);
 	IF NOT file.deleted THEN
 		PERFORM chat.drop_file(file);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.delete_file IS 'Deletes one''s own file for everybody: messages that carry it show it as deleted, shares end, an avatar is none any more. Its quota is free at once, its content goes with the next run_maintenance unless other files have the same. Again is no error. MC403 not_owner; MC404 no_such_file.';
+COMMENT ON FUNCTION chat.delete_file IS 'Deletes one''s own file for everybody: messages that carry it show it as deleted, shares end, a profile''s avatar is none any more. Its quota is free at once, its content goes with the next run_maintenance unless other files have the same. Again is no error. MC403 not_owner; MC404 no_such_file.';
 GRANT EXECUTE ON FUNCTION chat.delete_file TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.drop_file(file chat.files)

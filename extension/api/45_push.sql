@@ -9,7 +9,9 @@ BEGIN
 		PERFORM chat.fail('invalid_argument', 'platform is not acceptable', 'Use 1 to 32 of a-z, 0-9, underscore and hyphen.');
 	ELSIF register_push.token IS NULL OR octet_length(register_push.token) NOT BETWEEN 1 AND 2048 THEN
 		PERFORM chat.fail('invalid_argument', 'token is not acceptable', 'Use 1 to 2048 bytes.');
-	ELSIF NOT EXISTS (SELECT FROM chat.users u WHERE u.id = register_push.actor_id) THEN
+	END IF;
+	PERFORM FROM chat.users u WHERE u.id = register_push.actor_id FOR NO KEY UPDATE; -- two at once must not pass the limit
+	IF NOT FOUND THEN
 		PERFORM chat.fail('no_such_user');
 	ELSIF (SELECT count(*) FROM chat.push_tokens t WHERE t.user_id = register_push.actor_id AND t.token <> register_push.token)
 		>= chat.setting_integer('push_tokens_max') THEN
@@ -66,10 +68,12 @@ COMMENT ON FUNCTION chat.wants_push IS 'Whether the message is still to be pushe
 
 -- One worker at a time: rows of a user come in the order of messages.
 CREATE OR REPLACE FUNCTION chat.expand_pushes(batch integer)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	expanded integer;
 BEGIN
 	IF NOT EXISTS (SELECT FROM chat.push_queue) OR chat.claim_job('expand_pushes') IS NULL THEN
-		RETURN;
+		RETURN 0;
 	END IF;
 	WITH queued AS (
 		DELETE FROM chat.push_queue q
@@ -83,13 +87,16 @@ BEGIN
 			 WHERE chat.wants_push(m.user_id, q.chat_id, q.message_id)
 			 ORDER BY q.message_id, t.user_id, t.token) w
 		RETURNING user_id
+	), known AS (
+		INSERT INTO chat.push_users AS u (user_id, due_at)
+		SELECT DISTINCT m.user_id, now() FROM made m ORDER BY m.user_id
+		ON CONFLICT ON CONSTRAINT push_users_pkey DO UPDATE SET due_at = least(u.due_at, excluded.due_at) WHERE u.worker IS NULL
 	)
-	INSERT INTO chat.push_users AS u (user_id, due_at)
-	SELECT DISTINCT m.user_id, now() FROM made m ORDER BY m.user_id
-	ON CONFLICT ON CONSTRAINT push_users_pkey DO UPDATE SET due_at = least(u.due_at, excluded.due_at) WHERE u.worker IS NULL;
+	SELECT count(*) INTO expanded FROM queued;
+	RETURN expanded;
 END
 $$;
-COMMENT ON FUNCTION chat.expand_pushes IS 'Makes a push for each device of those who are away, from at most batch queued messages; nothing while another worker does.';
+COMMENT ON FUNCTION chat.expand_pushes IS 'Makes a push for each device of those who are away, from at most batch queued messages, and answers of how many; nothing while another worker does.';
 
 -- What a user's row says after something about his pushes has changed. A push waits for earlier ones of its device.
 CREATE OR REPLACE FUNCTION chat.settle_push_user(user_id bigint)
@@ -137,23 +144,27 @@ CREATE OR REPLACE FUNCTION chat.take_pushes(worker text, batch_size integer DEFA
 RETURNS TABLE (id bigint, user_id bigint, platform text, token text, chat_id bigint, message_id bigint, title text, preview text, badge integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	size integer := chat.page_size(take_pushes.batch_size);
+	size integer := chat.page_size(take_pushes.batch_size, 'batch_size');
+	expanded integer;
 	leased bigint[];
 	ids bigint[];
 BEGIN
 	PERFORM chat.check_length(coalesce(take_pushes.worker, ''), 'worker', 1, 128);
-	PERFORM chat.expand_pushes(size);
-	leased := chat.lease_push_users(take_pushes.worker, size);
-	WITH ready AS (
-		SELECT p.id FROM chat.pushes p
-		 WHERE p.user_id = ANY (leased) AND NOT EXISTS (SELECT FROM chat.pushes before
-			WHERE before.user_id = p.user_id AND before.token = p.token AND before.id <= p.id AND before.due_at > now())
-		 ORDER BY p.id LIMIT size
-	), taken AS (
-		UPDATE chat.pushes p SET taken = true FROM ready r WHERE p.id = r.id RETURNING p.id
-	)
-	SELECT array_agg(t.id) INTO ids FROM taken t;
-	PERFORM chat.settle_push_user(u) FROM unnest(leased) u;
+	FOR round IN 1 .. 100 LOOP -- what is not wanted any more must not hide what is; within limits, as users are locked meanwhile
+		expanded := chat.expand_pushes(size);
+		leased := chat.lease_push_users(take_pushes.worker, size);
+		WITH ready AS (
+			SELECT p.id FROM chat.pushes p
+			 WHERE p.user_id = ANY (leased) AND NOT EXISTS (SELECT FROM chat.pushes before
+				WHERE before.user_id = p.user_id AND before.token = p.token AND before.id <= p.id AND before.due_at > now())
+			 ORDER BY p.id LIMIT size
+		), taken AS (
+			UPDATE chat.pushes p SET taken = true FROM ready r WHERE p.id = r.id RETURNING p.id
+		)
+		SELECT array_agg(t.id) INTO ids FROM taken t;
+		PERFORM chat.settle_push_user(u) FROM unnest(leased) u;
+		EXIT WHEN ids IS NOT NULL OR expanded = 0 AND leased IS NULL;
+	END LOOP;
 	RETURN QUERY
 	SELECT p.id, p.user_id, t.platform, p.token, p.chat_id, p.message_id, chat.push_title(p.chat_id, p.message_id),
 		CASE WHEN chat.setting_boolean('push_preview') THEN chat.push_preview(p.chat_id, p.message_id) END, chat.push_badge(p.user_id)
@@ -230,7 +241,7 @@ BEGIN
 	PERFORM chat.settle_push_user(user_id);
 END
 $$;
-COMMENT ON FUNCTION chat.retry_push IS 'The push failed: it comes up again after the setting push_retry_delay, twice that the next time, and so on up to an hour; after push_attempts failures it is given up. Later pushes to the same device wait for it. error: why, for whoever looks at chat.pushes.';
+COMMENT ON FUNCTION chat.retry_push IS 'The push failed: it comes up again after the setting push_retry_delay, twice that the next time, and so on up to an hour; after push_attempts failures it is given up. Later pushes to the same device wait for it. error: why, at most 1,000 characters, kept beside the push in chat.pushes for the operator.';
 GRANT EXECUTE ON FUNCTION chat.retry_push TO chat_push, chat_app; -- since 0.2.0
 
 -- For run_maintenance

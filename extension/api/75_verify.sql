@@ -20,6 +20,10 @@ LANGUAGE sql STABLE AS $$
 		WHERE c.id IS NULL OR d.chat_id IS NULL OR (SELECT count(*) FROM chat.members m
 			WHERE m.chat_id = c.id AND m.user_id IN (d.low_user_id, d.high_user_id))
 			<> CASE WHEN d.low_user_id = d.high_user_id THEN 1 ELSE 2 END)),
+	('chat: owner', (SELECT min(format('chat %s has %s owners', c.id, n.owners)) FROM chat.chats c
+		CROSS JOIN LATERAL (SELECT count(*) AS members, count(*) FILTER (WHERE m.role = 'owner') AS owners
+			FROM chat.members m WHERE m.chat_id = c.id AND m.left_id IS NULL) n
+		WHERE c.kind <> 'direct' AND c.deleted_id IS NULL AND n.members > 0 AND n.owners <> 1)),
 	('member: user and chat', (SELECT min(format('member %s of chat %s', m.user_id, m.chat_id)) FROM chat.members m
 		LEFT JOIN chat.chats c ON c.id = m.chat_id LEFT JOIN chat.users u ON u.id = m.user_id WHERE c.id IS NULL OR u.id IS NULL)),
 	('member: read cursor', (SELECT min(format('member %s of chat %s', m.user_id, m.chat_id))

@@ -74,6 +74,7 @@ CREATE TABLE chat.members (
 );
 CREATE INDEX members_user ON chat.members (user_id, chat_id);
 CREATE INDEX members_moved ON chat.members (chat_id, moved);
+CREATE INDEX members_newcomers ON chat.members (chat_id, visible_from) WHERE visible_from > 0;
 COMMENT ON TABLE chat.members IS 'Who is in a chat, and how far he has read.';
 COMMENT ON COLUMN chat.members.read_id IS 'Read cursor: the last message read; never moves back.';
 COMMENT ON COLUMN chat.members.read_count IS 'Number of that message: unread = chats.message_count - read_count.';

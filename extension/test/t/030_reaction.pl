@@ -17,6 +17,7 @@ my $list = join ',', @users;
 # A group of all eight
 $node->safe_psql('postgres', qq{
 	UPDATE chat.chats SET kind = 'group', member_count = 8 WHERE id = $chat;
+	UPDATE chat.members m SET role = 'owner' FROM chat.chats c WHERE c.id = m.chat_id AND m.user_id = c.creator_id AND c.id = $chat;
 	DELETE FROM chat.direct_chats;
 	INSERT INTO chat.members (chat_id, user_id) SELECT $chat, u FROM unnest(ARRAY[$list]) u ON CONFLICT DO NOTHING;
 	CREATE TABLE people AS SELECT u AS id, n FROM unnest(ARRAY[$list]) WITH ORDINALITY AS a (u, n);});
