@@ -567,7 +567,7 @@ limit(struct call *call, struct session *session, enum rate_verdict verdict, lon
 	else
 		refuse(call, error);
 	if (verdict == RATE_FLOODED && !session->visitor)
-		session_finish(session, SESSION_FLOODS);
+		session->floods = true; /* the walk over its calls goes on: nothing may free them but itself */
 }
 
 /* First look at a call. True: it is prepared. False: it was answered, or is on its way by itself. */

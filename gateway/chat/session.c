@@ -240,6 +240,8 @@ session_advance(struct session *session)
 {
 	if (!session->closed)
 		call_advance(session);
+	if (session->floods)
+		session_finish(session, SESSION_FLOODS);
 	if (!session->closed)
 		replay_advance(session);
 	if (session->closed)

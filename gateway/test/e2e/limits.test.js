@@ -114,6 +114,15 @@ describe('calls a second', () => {
 		const { code } = await socket.ending().finally(() => clearInterval(flood));
 		assert.equal(code, 4029);
 	});
+
+	test('a flood of batches is closed 4029, and the worker lives on', async () => {
+		const socket = await world.connect(await world.user('dave'));
+		const workers = await world.gateway.workers();
+		for (let n = 0; n < 3; n++)
+			socket.send(Array.from({ length: 32 }, (_, id) => ({ jsonrpc: '2.0', id: `${n}.${id}`, method: 'get_profile' })));
+		assert.equal((await socket.ending()).code, 4029);
+		assert.deepEqual(await world.gateway.workers(), workers);
+	});
 });
 
 describe('clients that are gone without a word', () => {
