@@ -305,4 +305,19 @@ describe('a gateway that ends', () => {
 		for (const raw of [asked, given, taken, idle])
 			raw.close();
 	});
+
+	test('cuts a file on its way out when its time is over', async () => {
+		const own = await World.start({ knobs: { drain_timeout: '300ms' } });
+		const [user] = await own.crowd(1);
+		const headers = { Authorization: `Bearer ${user.token}` };
+		const { id } = await (await fetch(`${own.http}/files?name=big`, { method: 'POST', headers, body: Buffer.alloc(16 << 20) })).json();
+		const taken = new Raw(own.port);
+		taken.socket.on('data', () => taken.socket.pause());
+		taken.write(`GET /files/${id} HTTP/1.1\r\nHost: x\r\nAuthorization: ${headers.Authorization}\r\n\r\n`);
+		await taken.status();
+		await own.stop();
+		taken.socket.removeAllListeners('data').resume();
+		await within(taken.end, 'end');
+		taken.close();
+	});
 });
