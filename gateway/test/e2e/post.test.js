@@ -186,6 +186,20 @@ describe('connections', () => {
 		raw.close();
 	});
 
+	test('one that is half-closed within a head ends at once, lest the loop go round over it', async () => {
+		const raw = new Raw(world.port).write('GET /healthz HT');
+		await sleep(100);
+		raw.socket.end();
+		await within(raw.end, 'end', 2000);
+		assert.equal(raw.text, '');
+		raw.close();
+		const ahead = new Raw(world.port).write(posted(ping) + posted(ping) + 'GET /');
+		ahead.socket.end();
+		await within(ahead.end, 'end', 2000);
+		assert.deepEqual(ahead.statuses, [200, 200]);
+		ahead.close();
+	});
+
 	test('100-continue is said before the body, and not when the body is refused', async () => {
 		const raw = new Raw(world.port).write(`POST /rpc HTTP/1.1\r\nHost: x\r\n${json}Expect: 100-continue\r\nContent-Length: ${ping.length}\r\n\r\n`);
 		assert.equal(await raw.status(), 100);
