@@ -35,7 +35,7 @@
  * A database that is away is waited for. What it refuses for good, or FAILURES_LIMIT times, ends in `resync`: the client
  * calls sync itself.
  *
- * Called from: chat/hub, chat/feed, chat/walk, chat/login, chat/session. Calls: pg/pool, chat/session, chat/alive, codec/notification.
+ * Called from: chat/hub, chat/feed, chat/walk, chat/login, chat/session. Calls: pg/pool, chat/session, chat/alive, chat/watch, codec/notification.
  */
 #include "chat/replay.h"
 
@@ -52,6 +52,7 @@
 #include "chat/alive.h"
 #include "chat/hub.h"
 #include "chat/walk.h"
+#include "chat/watch.h"
 #include "codec/rpc.h"
 #include "pg/pool.h"
 
@@ -442,6 +443,8 @@ begin_page(struct replay *replay)
 	{
 		struct session *session = list_entry(node, struct session, replaying);
 
+		if (session->missed)
+			watch_again(session); /* presence is in no page */
 		session->missed = false;
 		if (replay->lost)
 			alive_doubt(session);
