@@ -138,6 +138,17 @@ describe('clients that are gone without a word', () => {
 		await quiet.close();
 		await world.stop();
 	});
+
+	test('one that is not read because its calls take long is not among them', async () => {
+		const world = await World.start({ knobs: { ping_interval: '1s', calls_in_flight: 1 } });
+		await world.sql(`CREATE FUNCTION chat.nap(actor_id bigint, seconds integer) RETURNS integer LANGUAGE sql AS 'SELECT 1 FROM pg_sleep(seconds)';
+			GRANT EXECUTE ON FUNCTION chat.nap TO chat_user`);
+		const socket = await world.connect(await world.user('erin'));
+		await until(() => socket.call('nap', { seconds: 0 }).catch(() => null), 'the function');
+		assert.equal(await socket.call('nap', { seconds: 4 }), 1);
+		await socket.close();
+		await world.stop();
+	});
 });
 
 describe('descriptors', () => {
