@@ -2,6 +2,8 @@
 // Limits: sockets, sockets of one address, calls a second, sockets whose client is gone without a word, descriptors.
 
 import assert from 'node:assert/strict';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Raw } from './raw.js';
 import { freePort, Gateway, Socket, until, within, World } from './harness.js';
@@ -65,6 +67,41 @@ describe('sockets of one address', () => {
 		for (const raw of [...many, last])
 			raw.close();
 		await proxied.stop();
+	});
+});
+
+describe('a limit that comes later', () => {
+	test('counts those who were there before it', async () => {
+		const folder = await mkdtemp('/tmp/chat-e2e-');
+		await chmod(folder, 0o755);
+		const file = join(folder, 'gateway.conf');
+		await writeFile(file, 'max_sockets_per_address = 0\n', { mode: 0o644 });
+		const world = await World.start({ knobs: { config: file } });
+		const enter = async () => {
+			const raw = new Raw(world.port).write(get);
+			return Object.assign(raw, { came: await raw.status() === 200 });
+		};
+		const early = await Promise.all([1, 2, 3].map(enter));
+		await writeFile(file, 'max_sockets_per_address = 3\n');
+		world.gateway.process.kill('SIGHUP');
+		await until(() => /config_reloaded/.test(world.gateway.log), 'the new limit');
+		await until(async () => {
+			const raw = await enter();
+			raw.close();
+			return !raw.came;
+		}, '429');
+		for (const raw of early)
+			raw.close();
+		const late = [];
+		await until(async () => {
+			late.push(await enter());
+			return late.filter(({ came }) => came).length === 3;
+		}, 'room');
+		assert.equal((await enter()).came, false);
+		for (const raw of late)
+			raw.close();
+		await world.stop();
+		await rm(folder, { recursive: true });
 	});
 });
 
