@@ -204,7 +204,10 @@ run_discover(struct call *call, struct session *session)
 		return;
 	}
 	text = catalog_text(catalog, &length);
-	succeed(call, text, length);
+	if (reply_has_room(call->reply, length))
+		succeed(call, text, length);
+	else
+		refuse(call, fault_answer_too_large());
 }
 
 /* The name of a parameter that authenticate does not have; NULL: there is none. */
