@@ -342,6 +342,13 @@ may_pass(enum pg_verdict verdict, const struct pg_result *result)
 	return false;
 }
 
+/* Such as a cursor of his own making: he could fill the log with it. */
+static bool
+is_clients_fault(enum pg_verdict verdict, const struct pg_result *result)
+{
+	return verdict == PG_FAILED && strncmp(result_failure(result).sqlstate, "MC4", 3) == 0;
+}
+
 static void
 on_failure(struct replay *replay, enum pg_verdict verdict, const struct pg_result *result)
 {
@@ -350,8 +357,9 @@ on_failure(struct replay *replay, enum pg_verdict verdict, const struct pg_resul
 	replay->failures++;
 	if (!may_pass(verdict, result) || (verdict == PG_FAILED && replay->failures > FAILURES_LIMIT))
 	{
-		log_write(LEVEL_ERROR, "replay_failed", "user=%s since=%" PRId64 " %s %s", replay->user_id,
-				  replay->since, verdict == PG_FAILED ? result_failure(result).sqlstate : "",
+		log_write(is_clients_fault(verdict, result) ? LEVEL_DEBUG : LEVEL_ERROR, "replay_failed",
+				  "user=%s since=%" PRId64 " %s %s", replay->user_id, replay->since,
+				  verdict == PG_FAILED ? result_failure(result).sqlstate : "",
 				  verdict == PG_FAILED ? result_failure(result).message : "no answer");
 		give_up(replay);
 	}
