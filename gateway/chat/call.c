@@ -609,6 +609,11 @@ call_advance(struct session *session)
 			return;
 		if (call->state == CALL_RUNNING)
 			continue;
+		if (session->deaf)
+		{
+			refuse(call, fault_session_ended());
+			continue;
+		}
 		if (session->login_pending || is_held_back(call, session))
 			return;
 		if (call->state == CALL_RECEIVED && !consider(call, session))

@@ -221,7 +221,10 @@ push(struct replay *replay, const char *method, const char *params, size_t lengt
 	message = message_create(text.data, text.length);
 	list_each(node, after, &replay->sessions)
 	{
-		session_push(list_entry(node, struct session, replaying), message);
+		struct session *session = list_entry(node, struct session, replaying);
+
+		if (!session->deaf)
+			session_push(session, message);
 	}
 	message_release(message);
 	buf_free(&text);
