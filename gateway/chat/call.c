@@ -204,7 +204,10 @@ run_discover(struct call *call, struct session *session)
 		return;
 	}
 	text = catalog_text(catalog, &length);
-	succeed(call, text, length);
+	if (reply_has_room(call->reply, length))
+		succeed(call, text, length);
+	else
+		refuse(call, fault_answer_too_large());
 }
 
 /* The name of a parameter that authenticate does not have; NULL: there is none. */
@@ -567,7 +570,7 @@ limit(struct call *call, struct session *session, enum rate_verdict verdict, lon
 	else
 		refuse(call, error);
 	if (verdict == RATE_FLOODED && !session->visitor)
-		session_finish(session, SESSION_FLOODS);
+		session->floods = true; /* the walk over its calls goes on: nothing may free them but itself */
 }
 
 /* First look at a call. True: it is prepared. False: it was answered, or is on its way by itself. */
@@ -606,6 +609,11 @@ call_advance(struct session *session)
 			return;
 		if (call->state == CALL_RUNNING)
 			continue;
+		if (session->deaf)
+		{
+			refuse(call, fault_session_ended());
+			continue;
+		}
 		if (session->login_pending || is_held_back(call, session))
 			return;
 		if (call->state == CALL_RECEIVED && !consider(call, session))

@@ -35,7 +35,7 @@
  * A database that is away is waited for. What it refuses for good, or FAILURES_LIMIT times, ends in `resync`: the client
  * calls sync itself.
  *
- * Called from: chat/hub, chat/feed, chat/walk, chat/login, chat/session. Calls: pg/pool, chat/session, chat/alive, codec/notification.
+ * Called from: chat/hub, chat/feed, chat/walk, chat/login, chat/session. Calls: pg/pool, chat/session, chat/alive, chat/watch, codec/notification.
  */
 #include "chat/replay.h"
 
@@ -52,6 +52,7 @@
 #include "chat/alive.h"
 #include "chat/hub.h"
 #include "chat/walk.h"
+#include "chat/watch.h"
 #include "codec/rpc.h"
 #include "pg/pool.h"
 
@@ -220,7 +221,10 @@ push(struct replay *replay, const char *method, const char *params, size_t lengt
 	message = message_create(text.data, text.length);
 	list_each(node, after, &replay->sessions)
 	{
-		session_push(list_entry(node, struct session, replaying), message);
+		struct session *session = list_entry(node, struct session, replaying);
+
+		if (!session->deaf)
+			session_push(session, message);
 	}
 	message_release(message);
 	buf_free(&text);
@@ -341,6 +345,13 @@ may_pass(enum pg_verdict verdict, const struct pg_result *result)
 	return false;
 }
 
+/* Such as a cursor of his own making: he could fill the log with it. */
+static bool
+is_clients_fault(enum pg_verdict verdict, const struct pg_result *result)
+{
+	return verdict == PG_FAILED && strncmp(result_failure(result).sqlstate, "MC4", 3) == 0;
+}
+
 static void
 on_failure(struct replay *replay, enum pg_verdict verdict, const struct pg_result *result)
 {
@@ -349,8 +360,9 @@ on_failure(struct replay *replay, enum pg_verdict verdict, const struct pg_resul
 	replay->failures++;
 	if (!may_pass(verdict, result) || (verdict == PG_FAILED && replay->failures > FAILURES_LIMIT))
 	{
-		log_write(LEVEL_ERROR, "replay_failed", "user=%s since=%" PRId64 " %s %s", replay->user_id,
-				  replay->since, verdict == PG_FAILED ? result_failure(result).sqlstate : "",
+		log_write(is_clients_fault(verdict, result) ? LEVEL_DEBUG : LEVEL_ERROR, "replay_failed",
+				  "user=%s since=%" PRId64 " %s %s", replay->user_id, replay->since,
+				  verdict == PG_FAILED ? result_failure(result).sqlstate : "",
 				  verdict == PG_FAILED ? result_failure(result).message : "no answer");
 		give_up(replay);
 	}
@@ -442,6 +454,8 @@ begin_page(struct replay *replay)
 	{
 		struct session *session = list_entry(node, struct session, replaying);
 
+		if (session->missed)
+			watch_again(session); /* presence is in no page */
 		session->missed = false;
 		if (replay->lost)
 			alive_doubt(session);

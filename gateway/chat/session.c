@@ -48,10 +48,11 @@
 #include "codec/json.h"
 #include "codec/rpc.h"
 
-#define ENDING_LIMIT 5000 /* milliseconds for the last answers of a session that is to end */
-#define DRAIN_RETRY  2000 /* milliseconds that one is told to wait before it comes back, at most */
-#define LOGIN_TIMES  3    /* auth_timeout so often, and then no login is waited for any more */
-#define LOGIN_GRACE  1000 /* milliseconds between looks when the login is under way at the deadline */
+#define ENDING_LIMIT  5000 /* milliseconds for the last answers of a session that is to end */
+#define REVOKED_LIMIT 800  /* the same, when its login was ended */
+#define DRAIN_RETRY   2000 /* milliseconds that one is told to wait before it comes back, at most */
+#define LOGIN_TIMES   3    /* auth_timeout so often, and then no login is waited for any more */
+#define LOGIN_GRACE   1000 /* milliseconds between looks when the login is under way at the deadline */
 
 struct ending
 {
@@ -185,14 +186,19 @@ ending_is_late(struct timer *timer)
 	session_close(session, session->end_reason);
 }
 
+/* When the login was ended, also of one that is ending already. */
 void
 session_finish(struct session *session, enum session_end reason)
 {
-	uint64_t limit = reason == SESSION_DRAINED ? (uint64_t) config.drain_timeout : ENDING_LIMIT;
+	bool revoked = reason == SESSION_REVOKED;
+	uint64_t limit = reason == SESSION_DRAINED ? (uint64_t) config.drain_timeout
+					 : revoked                 ? REVOKED_LIMIT
+											   : ENDING_LIMIT;
 
-	if (session->closed || session->ending)
+	if (session->closed || session->deaf || (session->ending && !revoked))
 		return;
 	session->ending = true;
+	session->deaf = revoked;
 	session->end_reason = reason;
 	if (reason != SESSION_SERVED)
 		timer_set(&session->timer, limit, ending_is_late);
@@ -240,6 +246,8 @@ session_advance(struct session *session)
 {
 	if (!session->closed)
 		call_advance(session);
+	if (session->floods)
+		session_finish(session, SESSION_FLOODS);
 	if (!session->closed)
 		replay_advance(session);
 	if (session->closed)
@@ -388,7 +396,7 @@ session_push(struct session *session, struct message *message)
 void
 session_push_event(struct session *session, struct message *message)
 {
-	if (session->closed)
+	if (session->closed || session->deaf)
 		return;
 	if (session->missed || !session->ops->send_event(session->socket, message))
 	{
@@ -402,7 +410,8 @@ session_push_event(struct session *session, struct message *message)
 void
 session_push_cursor(struct session *session, struct message *message, int64_t cursor)
 {
-	if (!session->closed && !session->missed && session->replay == NULL && session->cursor == cursor)
+	if (!session->closed && !session->deaf && !session->missed && session->replay == NULL &&
+		session->cursor == cursor)
 		session->ops->send_event(session->socket, message);
 }
 

@@ -84,6 +84,8 @@ struct session
 	bool missed;                      /* events were dropped: resync when the queue is short again */
 	struct task advance;              /* session_advance at the end of the turn */
 	bool holding;                     /* the socket is not being read */
+	bool floods;                      /* call.c: it is to end for it, but not in the midst of its calls */
+	bool deaf;                        /* ending, as its login was ended: it hears nothing, begins nothing */
 	bool ending;                      /* closes when the last call is answered, for end_reason */
 	bool closed;                      /* session_close has run */
 	enum session_end end_reason;      /* with ending */

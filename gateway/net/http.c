@@ -165,7 +165,7 @@ wait_for_head(struct http *http)
 {
 	http->state = HTTP_WAITING;
 	timer_set(&http->limit, http->fresh ? HEAD_LIMIT : IDLE_LIMIT, is_late);
-	watch(http, UV_READABLE);
+	watch(http, UV_READABLE | UV_DISCONNECT);
 }
 
 void
@@ -529,15 +529,25 @@ empty(struct http *http)
 		end(http, false);
 }
 
+/* Of one who has said his last word nothing more will come: what is there would keep the loop awake. */
+static void
+look_at_last_head(struct http *http, bool last)
+{
+	look_at_head(http);
+	if (last && http->state == HTTP_WAITING)
+		end(http, false);
+}
+
 static void
 on_event(uv_poll_t *poll, int status, int events)
 {
 	struct http *http = list_entry(poll, struct http, poll);
+	bool last = (events & UV_DISCONNECT) != 0;
 
-	if (status < 0 || (events & UV_DISCONNECT) != 0)
+	if (status < 0 || (last && http->state != HTTP_WAITING))
 		end(http, false);
 	else if (http->state == HTTP_WAITING)
-		look_at_head(http);
+		look_at_last_head(http, last);
 	else if (http->state == HTTP_READING)
 		read_body(http);
 	else if (http->state == HTTP_ANSWERING)

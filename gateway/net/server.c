@@ -8,7 +8,7 @@
  * 2. The library's callbacks are passed on to ws.c, one call an arm. CLOSED may come without ESTABLISHED: for upgrades
  *	  that were refused.
  * 3. Sockets are counted, in all and by address; those beyond max_sockets and max_sockets_per_address are told so
- *	  (503, 429), and only beyond REFUSALS of them cut without a word. A trusted proxy's are not counted by address.
+ *	  (503, 429), and only beyond REFUSALS of them cut without a word. A trusted proxy's are not limited by address.
  * 4. Out of descriptors: a spare one is given up, the client is accepted with it and sent away, the spare is opened
  *	  again. So the listening socket never keeps the loop awake over a client that it cannot take.
  *
@@ -198,12 +198,10 @@ count_socket(const char *direct)
 {
 	uintptr_t count = (uintptr_t) hash_get(addresses, direct);
 
-	if (config.max_sockets_per_address > 0 && !network_list_has(config.trusted_proxies, direct))
-	{
-		hash_put(addresses, direct, (void *) (count + 1));
-		if (count >= (uintptr_t) config.max_sockets_per_address)
-			return 429;
-	}
+	hash_put(addresses, direct, (void *) (count + 1)); /* always, since there may be a limit before it goes */
+	if (config.max_sockets_per_address > 0 && count >= (uintptr_t) config.max_sockets_per_address &&
+		!network_list_has(config.trusted_proxies, direct))
+		return 429;
 	return socket_count > socket_limit ? 503 : 0;
 }
 

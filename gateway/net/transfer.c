@@ -96,16 +96,17 @@ static void
 end_visit(void *socket, int code, const char *reason)
 {
 	struct transfer *transfer = socket;
+	bool answered = transfer->answered;
 
 	if (code == 1000)
 		return;
-	if (transfer->answered)
-		http_cut(transfer->http);
+	transfer->answered = true;
+	if (answered)
+		http_cut(transfer->http); /* and the transfer is no more */
 	else if (code == 1001)
 		http_refuse(transfer->http, 503, reason, "this gateway ends; ask again");
 	else
 		http_refuse(transfer->http, 401, reason, "the session has ended");
-	transfer->answered = true;
 }
 
 static void

@@ -88,6 +88,7 @@ struct ws
 	struct list turn;        /* in gathered, if `gathers` */
 	bool gathers;            /* what is queued leaves at the end of the turn */
 	bool pinged;             /* and not heard since */
+	bool held;               /* not read: whatever it says, it is not heard */
 	bool closing;            /* a close frame is to follow the queue */
 	bool close_said;         /* it was sent, or libwebsockets answers the client's */
 	int close_code;          /* of it */
@@ -394,10 +395,20 @@ ws_send_event(void *socket, struct message *message)
 }
 
 static void
+hear(struct ws *ws)
+{
+	ws->heard = loop_now();
+	ws->pinged = false;
+}
+
+static void
 ws_hold(void *socket, bool hold)
 {
 	struct ws *ws = socket;
 
+	ws->held = hold;
+	if (!hold)
+		hear(ws);
 	lws_rx_flow_control(ws->wsi, !hold);
 }
 
@@ -454,10 +465,8 @@ ws_peer_closing(struct peer *peer)
 void
 ws_heard(struct peer *peer)
 {
-	if (peer->ws == NULL)
-		return;
-	peer->ws->heard = loop_now();
-	peer->ws->pinged = false;
+	if (peer->ws != NULL)
+		hear(peer->ws);
 }
 
 int
@@ -565,14 +574,14 @@ look_later(struct ws *ws, uint64_t milliseconds)
 	timer_set(&ws->silence, due - due % LOOK_STEP - loop_now(), look_for_silence);
 }
 
-/* Whoever does not take what waits for him is slow's. */
+/* Whoever does not take what waits for him is slow's, and whoever is held will be read again. */
 static void
 look_for_silence(struct timer *timer)
 {
 	struct ws *ws = list_entry(timer, struct ws, silence);
 	uint64_t most = (uint64_t) config.ping_interval;
 	uint64_t silent = loop_now() - ws->heard;
-	bool waits = !list_empty(&ws->queue) || lws_partial_buffered(ws->wsi);
+	bool waits = ws->held || !list_empty(&ws->queue) || lws_partial_buffered(ws->wsi);
 
 	if (ws->closing || ws->close_said)
 		return;

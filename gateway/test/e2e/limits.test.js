@@ -2,6 +2,8 @@
 // Limits: sockets, sockets of one address, calls a second, sockets whose client is gone without a word, descriptors.
 
 import assert from 'node:assert/strict';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Raw } from './raw.js';
 import { freePort, Gateway, Socket, until, within, World } from './harness.js';
@@ -68,6 +70,41 @@ describe('sockets of one address', () => {
 	});
 });
 
+describe('a limit that comes later', () => {
+	test('counts those who were there before it', async () => {
+		const folder = await mkdtemp('/tmp/chat-e2e-');
+		await chmod(folder, 0o755);
+		const file = join(folder, 'gateway.conf');
+		await writeFile(file, 'max_sockets_per_address = 0\n', { mode: 0o644 });
+		const world = await World.start({ knobs: { config: file } });
+		const enter = async () => {
+			const raw = new Raw(world.port).write(get);
+			return Object.assign(raw, { came: await raw.status() === 200 });
+		};
+		const early = await Promise.all([1, 2, 3].map(enter));
+		await writeFile(file, 'max_sockets_per_address = 3\n');
+		world.gateway.process.kill('SIGHUP');
+		await until(() => /config_reloaded/.test(world.gateway.log), 'the new limit');
+		await until(async () => {
+			const raw = await enter();
+			raw.close();
+			return !raw.came;
+		}, '429');
+		for (const raw of early)
+			raw.close();
+		const late = [];
+		await until(async () => {
+			late.push(await enter());
+			return late.filter(({ came }) => came).length === 3;
+		}, 'room');
+		assert.equal((await enter()).came, false);
+		for (const raw of late)
+			raw.close();
+		await world.stop();
+		await rm(folder, { recursive: true });
+	});
+});
+
 describe('calls a second', () => {
 	let world;
 	before(async () => {
@@ -114,6 +151,15 @@ describe('calls a second', () => {
 		const { code } = await socket.ending().finally(() => clearInterval(flood));
 		assert.equal(code, 4029);
 	});
+
+	test('a flood of batches is closed 4029, and the worker lives on', async () => {
+		const socket = await world.connect(await world.user('dave'));
+		const workers = await world.gateway.workers();
+		for (let n = 0; n < 3; n++)
+			socket.send(Array.from({ length: 32 }, (_, id) => ({ jsonrpc: '2.0', id: `${n}.${id}`, method: 'get_profile' })));
+		assert.equal((await socket.ending()).code, 4029);
+		assert.deepEqual(await world.gateway.workers(), workers);
+	});
 });
 
 describe('clients that are gone without a word', () => {
@@ -127,6 +173,17 @@ describe('clients that are gone without a word', () => {
 		assert.equal(await quiet.call('ping'), 'pong', 'whose pongs come stays');
 		raw.close();
 		await quiet.close();
+		await world.stop();
+	});
+
+	test('one that is not read because its calls take long is not among them', async () => {
+		const world = await World.start({ knobs: { ping_interval: '1s', calls_in_flight: 1 } });
+		await world.sql(`CREATE FUNCTION chat.nap(actor_id bigint, seconds integer) RETURNS integer LANGUAGE sql AS 'SELECT 1 FROM pg_sleep(seconds)';
+			GRANT EXECUTE ON FUNCTION chat.nap TO chat_user`);
+		const socket = await world.connect(await world.user('erin'));
+		await until(() => socket.call('nap', { seconds: 0 }).catch(() => null), 'the function');
+		assert.equal(await socket.call('nap', { seconds: 4 }), 1);
+		await socket.close();
 		await world.stop();
 	});
 });

@@ -186,6 +186,20 @@ describe('connections', () => {
 		raw.close();
 	});
 
+	test('one that is half-closed within a head ends at once, lest the loop go round over it', async () => {
+		const raw = new Raw(world.port).write('GET /healthz HT');
+		await sleep(100);
+		raw.socket.end();
+		await within(raw.end, 'end', 2000);
+		assert.equal(raw.text, '');
+		raw.close();
+		const ahead = new Raw(world.port).write(posted(ping) + posted(ping) + 'GET /');
+		ahead.socket.end();
+		await within(ahead.end, 'end', 2000);
+		assert.deepEqual(ahead.statuses, [200, 200]);
+		ahead.close();
+	});
+
 	test('100-continue is said before the body, and not when the body is refused', async () => {
 		const raw = new Raw(world.port).write(`POST /rpc HTTP/1.1\r\nHost: x\r\n${json}Expect: 100-continue\r\nContent-Length: ${ping.length}\r\n\r\n`);
 		assert.equal(await raw.status(), 100);
@@ -304,5 +318,20 @@ describe('a gateway that ends', () => {
 		await ended;
 		for (const raw of [asked, given, taken, idle])
 			raw.close();
+	});
+
+	test('cuts a file on its way out when its time is over', async () => {
+		const own = await World.start({ knobs: { drain_timeout: '300ms' } });
+		const [user] = await own.crowd(1);
+		const headers = { Authorization: `Bearer ${user.token}` };
+		const { id } = await (await fetch(`${own.http}/files?name=big`, { method: 'POST', headers, body: Buffer.alloc(16 << 20) })).json();
+		const taken = new Raw(own.port);
+		taken.socket.on('data', () => taken.socket.pause());
+		taken.write(`GET /files/${id} HTTP/1.1\r\nHost: x\r\nAuthorization: ${headers.Authorization}\r\n\r\n`);
+		await taken.status();
+		await own.stop();
+		taken.socket.removeAllListeners('data').resume();
+		await within(taken.end, 'end');
+		taken.close();
 	});
 });

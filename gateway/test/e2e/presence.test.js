@@ -185,6 +185,29 @@ describe('gaps', () => {
 		await slow.event(of(bob, 'away'));
 		await slow.close();
 	});
+
+	test('who reads too slowly, and is replayed to before he is told so', async () => {
+		const slow = await world.connect(alice);
+		await slow.call('watch_presence', { user_ids: [bob.id] });
+		await slow.event(of(bob, 'away'));
+		const chat_id = (await a.call('create_group', { title: 'another', member_ids: [] })).id;
+		const dropped = async () => Number(/events_dropped_total (\d+)/.exec(await (await fetch(`${world.http}/metrics`)).text())[1]);
+		const before = await dropped();
+		slow.ws._socket.pause();
+		while (await dropped() === before)
+			await Promise.all(Array.from({ length: 100 }, () => a.call('send_message', { chat_id, body: 'x'.repeat(4000) })));
+		await world.sql(`SELECT chat.set_presence(${bob.id}, 'busy')`);
+		await a.event(of(bob, 'busy'));
+		const rounds = () => world.gateway.log.match(/event=replaying/g)?.length ?? 0;
+		const round = rounds();
+		await world.sql('NOTIFY chat_resync');
+		await until(() => rounds() > round, 'the round');
+		await a.reply(frame => frame.method === 'synced');
+		slow.ws._socket.resume();
+		await slow.reply(frame => frame.method === 'synced');
+		await slow.event(of(bob, 'busy'));
+		await slow.close();
+	});
 });
 
 describe('leases', () => {

@@ -79,6 +79,30 @@ describe('ended logins', () => {
 		await other.close();
 	});
 
+	test('one that ends while calls run hears nothing more, begins nothing more, and is closed within a second', async () => {
+		await world.sql(`CREATE FUNCTION chat.nap(actor_id bigint, chat_id bigint, seconds float8) RETURNS text LANGUAGE sql AS 'SELECT $$slept$$ FROM pg_sleep(seconds)';
+			GRANT EXECUTE ON FUNCTION chat.nap TO chat_user`);
+		const [bob] = await world.crowd(1);
+		const b = await world.connect(bob);
+		const { id: chat_id } = await b.call('create_group', { title: 'both', member_ids: [alice.id] });
+		const session = await newSession('1 day');
+		const victim = await world.connect(session);
+		const other = await world.connect(alice);
+		await until(() => victim.call('nap', { chat_id, seconds: 0 }).catch(() => null), 'the function');
+		victim.call('nap', { chat_id, seconds: 3 }).catch(() => {});
+		const behind = refused(victim.call('send_message', { chat_id, body: 'behind it' }));
+		const started = Date.now();
+		await end(session);
+		assert.equal((await behind).code, 401);
+		const { id } = await b.call('send_message', { chat_id, body: 'not for all' });
+		await other.event(event => event.id === id);
+		assert.equal((await victim.ending()).code, 4003);
+		assert.ok(Date.now() - started < 1500, `after ${Date.now() - started} ms`);
+		assert.ok(!victim.events.some(event => event.id === id));
+		assert.equal(await world.sql(`SELECT count(*) FROM chat.messages WHERE chat_id = ${chat_id} AND body = 'behind it'`), '0');
+		await Promise.all([b.close(), other.close()]);
+	});
+
 	test('one whose time is over is closed 4009', async () => {
 		const socket = await world.connect(await newSession('1 second'));
 		assert.equal((await socket.ending('4009', 5000)).code, 4009);

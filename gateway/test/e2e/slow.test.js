@@ -49,6 +49,18 @@ describe('large answers and slow readers', () => {
 		await socket.close();
 	});
 
+	test('nor may a batch of discover be larger', async () => {
+		const own = await World.start({ knobs: { answer_limit: '256kB' } });
+		const socket = await own.connect();
+		socket.send(batch(32, 'discover'));
+		const answers = await socket.reply(Array.isArray);
+		assert.ok(answers.some(({ result }) => result?.length > 50), 'one fits');
+		assert.ok(answers.some(({ error }) => error?.data.reason === 'answer_too_large'));
+		assert.ok(JSON.stringify(answers).length < 300 << 10, `${JSON.stringify(answers).length} bytes`);
+		await socket.close();
+		await own.stop();
+	});
+
 	test('a small frame does not cost hundreds of megabytes', async () => {
 		const sockets = [];
 		for (let i = 0; i < 4; i++)
