@@ -173,13 +173,14 @@ large_forget(struct hub_user *user)
 void
 large_change(struct hub_user *user, int64_t chat_id, int64_t event_id, bool leaves)
 {
-	int64_t since;
+	int64_t since = 0;
+	bool in = user->state == USER_KNOWN && roster_has(&user->chats, chat_id, &since);
 
 	if (user->state == USER_ASKED)
 		large_read(user);
-	else if (user->state == USER_KNOWN && !leaves)
+	else if (user->state == USER_KNOWN && !in && !leaves)
 		roster_add(&user->chats, chat_id, event_id, event_id);
-	else if (user->state == USER_KNOWN && roster_has(&user->chats, chat_id, &since) && event_id > since)
+	else if (in && leaves && event_id > since)
 		roster_remove(&user->chats, chat_id);
 }
 

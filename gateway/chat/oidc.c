@@ -92,6 +92,16 @@ drop_old_keys(void)
 	keys = NULL;
 }
 
+/* Seconds; time() may be a tick behind, and refuse a token of this second. */
+static time_t
+now(void)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_REALTIME, &at);
+	return at.tv_sec;
+}
+
 /* With the keys there are. False: others might do better. */
 static bool
 try_keys(struct oidc_check *check)
@@ -99,7 +109,7 @@ try_keys(struct oidc_check *check)
 	struct token_rules rules = {.issuer = config.oidc_issuer,
 								.audience = config.oidc_audience,
 								.leeway = config.oidc_leeway / 1000,
-								.now = time(NULL)};
+								.now = now()};
 
 	drop_old_keys();
 	check->unavailable = keys == NULL;

@@ -115,11 +115,8 @@ chat_with_id(int64_t chat_id, int64_t seen)
 void
 roster_add(struct roster_user *user, int64_t chat_id, int64_t since, int64_t seen)
 {
-	struct place *place;
+	struct place *place = mem_alloc(sizeof *place);
 
-	if (find_place(user, chat_id) != NULL)
-		return;
-	place = mem_alloc(sizeof *place);
 	place->chat = chat_with_id(chat_id, seen);
 	place->user = user;
 	place->since = since;

@@ -21,8 +21,8 @@ extern void roster_close(void); /* when every user has been cleared */
 extern void roster_init(struct roster_user *user);
 
 /*
- * Since which event he is in the chat. Again: stays as it was. `seen`: the chat's last event when that was true, which counts
- * when he is its first user here.
+ * Since which event he is in the chat, where he was not yet. `seen`: the chat's last event when that was true, which counts when
+ * he is its first user here.
  */
 extern void roster_add(struct roster_user *user, int64_t chat_id, int64_t since, int64_t seen);
 extern void roster_remove(struct roster_user *user, int64_t chat_id); /* harmless when he is not in it */

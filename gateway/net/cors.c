@@ -89,7 +89,8 @@ cors_preflight(struct http *http)
 		return false;
 	http_field(http, "Access-Control-Allow-Methods", "GET, HEAD, POST");
 	http_field(http, "Access-Control-Allow-Headers",
-			   "Authorization, Content-Type, If-Match, If-None-Match, If-Range, Last-Event-ID, Range");
+			   "Authorization, Content-Type, If-Match, If-None-Match, If-Range, Last-Event-ID, Range, "
+			   "traceparent");
 	http_field(http, "Access-Control-Max-Age", "%d", MAX_AGE);
 	http_answer(http, 204);
 	return true;

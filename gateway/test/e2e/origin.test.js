@@ -78,6 +78,7 @@ describe('allowed_origins', () => {
 		assert.equal(headers['access-control-allow-origin'], good);
 		assert.match(headers['access-control-allow-methods'], /POST/);
 		assert.match(headers['access-control-allow-headers'], /Authorization/);
+		assert.match(headers['access-control-allow-headers'], /traceparent/);
 	});
 });
 

@@ -51,9 +51,10 @@ change_something(void)
 			table[user][chat] = 0;
 			break;
 		default:
+			if (table[user][chat] != 0)
+				break;
 			roster_add(&users[user], chat + 1, since, 0);
-			if (table[user][chat] == 0)
-				table[user][chat] = since;
+			table[user][chat] = since;
 	}
 }
 
