@@ -52,6 +52,7 @@
 #include "chat/rate.h"
 #include "chat/session.h"
 #include "chat/span.h"
+#include "chat/upkeep.h"
 #include "chat/ticket.h"
 #include "io/loop.h"
 #include "io/supervisor.h"
@@ -186,6 +187,7 @@ take_apart(void)
 	span_close();
 	oidc_close();
 	pool_close();
+	upkeep_close();
 	loop_settle();
 	hub_close();
 	alive_close();
@@ -221,6 +223,8 @@ worker(int index)
 	catalog_open();
 	oidc_open();
 	presence_open();
+	if (index == 0)
+		upkeep_open();
 	good = server_open(own_listener(index));
 	log_write(LEVEL_INFO, "worker_started", "listen=%s", config.listen);
 	timer_set(&ready_timer, 0, look_if_ready);

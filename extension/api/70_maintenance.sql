@@ -52,6 +52,9 @@ BEGIN
 	IF batch < 1 THEN
 		PERFORM chat.fail('invalid_argument', 'batch_size is not acceptable', 'Use 1 or more.');
 	END IF;
+	IF chat.claim_job('run_maintenance') IS NOT NULL THEN
+		UPDATE chat.maintenance m SET position = chat.id_at(clock_timestamp()) WHERE m.job = 'run_maintenance';
+	END IF;
 	-- A NOTIFY queue that was full stays so until somebody asks, though it has been read: nobody can NOTIFY who would advance it.
 	PERFORM pg_notification_queue_usage();
 	FOREACH job IN ARRAY chat.maintenance_jobs() LOOP
@@ -67,8 +70,9 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION chat.run_maintenance IS 'Does what is due: scheduled messages, expired messages, sessions, presence, uploads, pushes and events, deleted chats, unused contents; of each at most batch_size rows (setting maintenance_batch), in the caller''s transaction. Call it every minute, and at once again while something was done. Nothing is done twice, however many sessions call it and however long nobody did. done: rows handled; error: why a job has done nothing, the others go on. schedule_maintenance() has pg_cron do it. MC400 invalid_argument.';
+COMMENT ON FUNCTION chat.run_maintenance IS 'Does what is due: scheduled messages, expired messages, sessions, presence, uploads, pushes and events, deleted chats, unused contents; of each at most batch_size rows (setting maintenance_batch), in the caller''s transaction. Call it every minute, and at once again while something was done; chat-gateway does (maintenance_interval). Nothing is done twice, however many sessions call it and however long nobody did. done: rows handled; error: why a job has done nothing, the others go on. schedule_maintenance() has pg_cron do it. MC400 invalid_argument.';
 GRANT EXECUTE ON FUNCTION chat.run_maintenance TO chat_app; -- since 0.2.0
+GRANT EXECUTE ON FUNCTION chat.run_maintenance TO chat_gateway; -- since 0.3.0
 
 CREATE OR REPLACE FUNCTION chat.schedule_maintenance()
 RETURNS boolean LANGUAGE plpgsql AS $body$

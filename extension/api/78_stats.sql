@@ -20,6 +20,9 @@ SELECT 'notifier_batches', chat.delivery_stat('batches'), 'transactions of the n
 UNION ALL
 SELECT 'notifier_starts', chat.delivery_stat('notifiers'), 'notifiers started'
 UNION ALL
+SELECT 'maintenance_age_seconds', (SELECT greatest(extract(epoch FROM now() - chat.id_time(m.position)), 0) FROM chat.maintenance m WHERE m.job = 'run_maintenance'),
+	'since run_maintenance was last called; NULL: never. It is due once a minute'
+UNION ALL
 SELECT 'outbox_rows', (SELECT count(*) FROM chat.outbox), 'rows of the outbox'
 UNION ALL
 SELECT 'notify_queue_use', pg_notification_queue_usage()::numeric, 'share of PostgreSQL''s NOTIFY queue that is full; at 1 nobody can commit'

@@ -43,6 +43,7 @@ struct config
 	int unavailable_after; /* milliseconds without a connection before calls fail at once */
 	int drain_timeout;     /* milliseconds between SIGTERM and the end */
 	int drain_seconds;     /* milliseconds over which sockets are closed then */
+	int maintenance_interval; /* milliseconds; 0: none */
 	int ping_interval;     /* milliseconds of silence before a ping */
 	char *oidc_issuer;     /* identity provider whose access tokens are taken; empty: none */
 	char *oidc_audience;   /* what they must be for */
