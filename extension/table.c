@@ -29,10 +29,7 @@
 #include "table.h"
 
 #include "access/genam.h"
-#include "access/heapam.h"
-#include "access/nbtree.h"
 #include "access/relation.h"
-#include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/index.h"
