@@ -9,7 +9,8 @@
  * what is not plain (plain.c), which is rare.
  *
  * The scanner serves notifications and replays: an event is relayed as the text that arrived, so it must be known to be
- * one whole JSON value, and no more is needed from it than two or three members.
+ * one whole JSON value, and no more is needed from it than two or three members. It keeps the brackets that are open in a
+ * table and calls itself for none of them.
  *
  * Called from: codec/rpc, codec/value, chat/. Calls: codec/plain, jansson, base/buf.
  */
@@ -21,6 +22,8 @@
 #include <string.h>
 
 #include "codec/plain.h"
+
+#define NEST_LIMIT 32768 /* levels the scanner follows: 64 kB, what frame_limit says, have no more */
 
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
@@ -236,10 +239,14 @@ struct scan
 {
 	const char *at;  /* next byte */
 	const char *end; /* behind the last byte */
-	int depth;       /* levels open */
 };
 
-static bool scan_value(struct scan *scan);
+/* The levels that are open. */
+struct nest
+{
+	int depth;            /* how many */
+	char due[NEST_LIMIT]; /* their closing brackets, the innermost last */
+};
 
 static bool
 is_space(char c)
@@ -347,44 +354,11 @@ scan_name(struct scan *scan, struct slice *name)
 	return true;
 }
 
-/* Members or elements up to the closing bracket; the opening one has been read. */
 static bool
-scan_nest(struct scan *scan, char close)
+scan_scalar(struct scan *scan)
 {
-	struct slice name;
-	bool good;
-
-	if (++scan->depth > 4 * JSON_DEPTH_LIMIT)
-		return false;
-	scan_space(scan);
-	if (!scan_char(scan, close))
-	{
-		do
-		{
-			good = (close == ']' || scan_name(scan, &name)) && scan_value(scan);
-			scan_space(scan);
-		} while (good && scan_char(scan, ','));
-		if (!good || !scan_char(scan, close))
-			return false;
-	}
-	scan->depth--;
-	return true;
-}
-
-static bool
-scan_value(struct scan *scan)
-{
-	scan_space(scan);
-	if (scan->at == scan->end)
-		return false;
 	switch (*scan->at)
 	{
-		case '{':
-			scan->at++;
-			return scan_nest(scan, '}');
-		case '[':
-			scan->at++;
-			return scan_nest(scan, ']');
 		case '"':
 			return scan_string(scan);
 		case 't':
@@ -396,6 +370,68 @@ scan_value(struct scan *scan)
 		default:
 			return scan_number(scan);
 	}
+}
+
+/* To where the next value of the innermost level begins: behind its name, in an object. */
+static bool
+scan_to_value(struct scan *scan, const struct nest *nest)
+{
+	struct slice name;
+
+	return nest->due[nest->depth - 1] == ']' || scan_name(scan, &name);
+}
+
+/* A value begins: a scalar is over at once, and so are empty brackets; else the first value inside is due. */
+static bool
+scan_begin(struct scan *scan, struct nest *nest, bool *over)
+{
+	bool object;
+
+	scan_space(scan);
+	*over = true;
+	if (scan->at == scan->end)
+		return false;
+	object = *scan->at == '{';
+	if (!object && *scan->at != '[')
+		return scan_scalar(scan);
+	scan->at++;
+	scan_space(scan);
+	if (scan_char(scan, object ? '}' : ']'))
+		return true;
+	if (nest->depth == NEST_LIMIT)
+		return false;
+	nest->due[nest->depth++] = object ? '}' : ']';
+	*over = false;
+	return scan_to_value(scan, nest);
+}
+
+/* A value inside brackets is over: either the next one is due, or the brackets are over too. */
+static bool
+scan_go_on(struct scan *scan, struct nest *nest, bool *over)
+{
+	scan_space(scan);
+	*over = !scan_char(scan, ',');
+	return *over ? scan_char(scan, nest->due[--nest->depth]) : scan_to_value(scan, nest);
+}
+
+static bool
+scan_value(struct scan *scan)
+{
+	struct nest nest;
+	bool over;
+
+	nest.depth = 0;
+	do
+	{
+		if (!scan_begin(scan, &nest, &over))
+			return false;
+		while (over && nest.depth > 0)
+		{
+			if (!scan_go_on(scan, &nest, &over))
+				return false;
+		}
+	} while (nest.depth > 0);
+	return true;
 }
 
 /* Which of the members a pair is, or NULL. */
@@ -441,7 +477,7 @@ scan_wanted(struct scan *scan, struct json_wanted *wanted, int count)
 	struct json_wanted *found;
 	struct slice name;
 
-	if (!scan_char(scan, '{') || ++scan->depth > 4 * JSON_DEPTH_LIMIT)
+	if (!scan_char(scan, '{'))
 		return false;
 	do
 	{
@@ -452,14 +488,13 @@ scan_wanted(struct scan *scan, struct json_wanted *wanted, int count)
 			return false;
 		scan_space(scan);
 	} while (scan_char(scan, ','));
-	scan->depth--;
 	return scan_char(scan, '}');
 }
 
 bool
 json_members(const char *text, size_t length, struct json_wanted *wanted, int count)
 {
-	struct scan scan = {text, text + length, -1};
+	struct scan scan = {text, text + length};
 
 	scan_space(&scan);
 	if (!scan_wanted(&scan, wanted, count))
@@ -482,7 +517,7 @@ json_member(const char *text, size_t length, const char *name, struct slice *val
 bool
 json_element(const char *text, size_t length, size_t *at, struct slice *element)
 {
-	struct scan scan = {text + *at, text + length, 0};
+	struct scan scan = {text + *at, text + length};
 	bool first = *at == 0;
 
 	if (first)

@@ -46,6 +46,26 @@ nested(int depth, bool good)
 	json_decref(value);
 }
 
+/* A number so many arrays deep, as a member; then with the last bracket of another kind. */
+static void
+scanned(int depth, bool good)
+{
+	size_t length = (size_t) (2 * depth + 7);
+	char *text = malloc(length);
+	struct slice value;
+
+	memcpy(text, "{\"a\":", 5);
+	memset(text + 5, '[', (size_t) depth);
+	text[5 + depth] = '0';
+	memset(text + 6 + depth, ']', (size_t) depth);
+	text[length - 1] = '}';
+	ok(json_member(text, length, "a", &value) == good,
+	   good ? "scanned however deep" : "deeper than any frame");
+	text[length - 2] = '}';
+	ok(!json_member(text, length, "a", &value), "a bracket of the wrong kind");
+	free(text);
+}
+
 /* The elements with a bar behind each, then "ok" when the text was a whole array. */
 static void
 elements(const char *text, const char *wanted)
@@ -104,6 +124,9 @@ main(void)
 	ok(!json_member("{\"a\":\"\\x\"}", 10, "a", &(struct slice){0}), "an unknown escape");
 	ok(!json_member("[1]", 3, "a", &(struct slice){0}), "no object");
 	ok(!json_member("{}", 2, "a", &(struct slice){0}), "an empty object");
+	scanned(3, true);
+	scanned(32768, true);
+	scanned(32769, false);
 	elements("[{\"a\":[1,2]},\"],\" , null,-1.5e3]", "{\"a\":[1,2]}|\"],\"|null|-1.5e3|ok");
 	elements(" [ [] , {} ] ", "[]|{}|ok");
 	elements("[]", "ok");
