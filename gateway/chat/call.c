@@ -98,6 +98,26 @@ begin_span(struct call *call, const struct session *session)
 	span_begin(&call->span, &trace);
 }
 
+/* It does not become a call. */
+static void
+answer_at_once(struct reply *reply, const struct rpc_request *request, const struct rpc_error *error)
+{
+	reply_error(reply, request->id, error);
+	stats_call(0, error->code, 0);
+}
+
+void
+call_refuse(struct reply *reply, const char *text, size_t length, const char *why)
+{
+	struct arena *arena = arena_create();
+	struct rpc_request request;
+	struct rpc_error error;
+
+	rpc_read_refused(text, length, why, arena, &request, &error);
+	answer_at_once(reply, &request, &error);
+	arena_destroy(arena);
+}
+
 void
 call_receive(struct session *session, struct reply *reply, json_t *value)
 {
@@ -107,8 +127,7 @@ call_receive(struct session *session, struct reply *reply, json_t *value)
 
 	if (!rpc_read(value, arena, &call->request, &error))
 	{
-		reply_error(reply, call->request.id, &error);
-		stats_call(0, error.code, 0);
+		answer_at_once(reply, &call->request, &error);
 		arena_destroy(arena);
 		return;
 	}

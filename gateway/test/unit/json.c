@@ -81,6 +81,33 @@ elements(const char *text, const char *wanted)
 	is(all, strlen(all), wanted, text);
 }
 
+/* Each member as name=value and a bar, then "ok" when the text was a whole object. */
+static void
+pairs(const char *text, const char *wanted)
+{
+	struct slice name;
+	struct slice value;
+	char all[200] = "";
+	size_t at = 0;
+
+	while (json_pair(text, strlen(text), &at, &name, &value))
+		snprintf(all + strlen(all), sizeof all - strlen(all), "%.*s=%.*s|", (int) name.length, name.text,
+				 (int) value.length, value.text);
+	if (at == strlen(text) + 1)
+		strcat(all, "ok");
+	is(all, strlen(all), wanted, text);
+}
+
+/* The text from the fault on. */
+static void
+faulty(const char *text, const char *wanted)
+{
+	const char *from = text + json_fault(text, strlen(text));
+
+	ok(json_is_whole(text, strlen(text)), "it is JSON");
+	is(from, strlen(from), wanted, text);
+}
+
 int
 main(void)
 {
@@ -100,11 +127,16 @@ main(void)
 	round_trip("{\"a\":1,\"a\":2}", "an object has the same member twice");
 	round_trip("\"\\u0000\"", "\\u0000 cannot be stored");
 	round_trip("{\"\\u0000\":1}", "\\u0000 cannot be stored");
-	round_trip("\"\\ud800\"", "malformed JSON");
+	round_trip("\"\\ud800\"", "half of a surrogate pair is no character");
+	round_trip("[\"\\udc00x\"]", "half of a surrogate pair is no character");
+	round_trip("[\"\\ud800\"", "the text ends too early");
+	round_trip("[\"\\u0000\",]", "malformed JSON");
+	round_trip("{\"a\":1,\"a\":\"\xff\"}", "the text is not UTF-8");
 	round_trip("[1] 2", "there is something behind the value");
 	round_trip("[1", "the text ends too early");
 	round_trip("", "the text ends too early");
 	round_trip("[1,]", "malformed JSON");
+	round_trip("{\"a\":1}}", "there is something behind the value");
 	round_trip("\"\xff\"", "the text is not UTF-8");
 	round_trip("[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"]",
 			   "[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"]");
@@ -138,5 +170,21 @@ main(void)
 	elements("[1]]", "1|");
 	elements("{\"a\":1}", "");
 	elements("", "");
+	pairs("{\"a\":[1,2],\"\\u0062\" : {\"c\":\"}\"} , \"\":null}",
+		  "\"a\"=[1,2]|\"\\u0062\"={\"c\":\"}\"}|\"\"=null|ok");
+	pairs(" { } ", "ok");
+	pairs("{\"a\":1,}", "\"a\"=1|");
+	pairs("{\"a\":1,\"b\"}", "\"a\"=1|");
+	pairs("[1]", "");
+	faulty("[\"\\u0000\",2]", "\",2]");
+	faulty("[\"\u00e9\U0001F600\\ud83d\",2]", "\",2]");
+	faulty("{\"\\u0000\":1}", "\":1}");
+	faulty("[1,99999999999999999999 ,2]", "9 ,2]");
+	faulty("[1e400]", "0]");
+	faulty("{\"a\":{\"b\":1,\"b\":2}}", "\":2}}");
+	faulty("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"\"]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+		   "[\"\"]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
+	ok(!json_is_whole("{\"a\":1", 6), "an end too early is not whole");
+	ok(!json_is_whole("\"\xff\"", 3), "what is not UTF-8 is not whole");
 	return done();
 }
