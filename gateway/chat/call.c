@@ -439,7 +439,7 @@ encode_one(struct call *call, const struct parameter *parameter, struct value_pa
 	const json_t *value = json_object_get(call->params, parameter->name);
 	const char *hint = NULL;
 
-	if (value != NULL)
+	if (value != NULL && !json_is_null(value))
 		hint = value_encode(parameter->type, value, call->arena, out);
 	else if (!parameter->optional)
 		hint = "it is missing";

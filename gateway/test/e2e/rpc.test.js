@@ -44,6 +44,18 @@ describe('json-rpc', () => {
 		assert.match(error.text + JSON.stringify(error.data), /user_id/);
 	});
 
+	test('null for a required parameter is what leaving it out is, for an optional one its default', async () => {
+		for (const [method, { [0]: name, ...others }] of [['open_direct_chat', { 0: 'user_id' }], ['remove_member', { 0: 'user_id', chat_id: '1' }],
+			['get_users', { 0: 'user_ids' }], ['edit_message', { 0: 'body', chat_id: '1', message_id: '1' }], ['set_member_role', { 0: 'role', chat_id: '1', user_id: '1' }]])
+		{
+			const missing = await refused(socket.call(method, others));
+			const none = await refused(socket.call(method, { ...others, [name]: null }));
+			assert.deepEqual([none.code, none.data], [-32602, missing.data], method);
+			assert.equal(none.data.parameter, name);
+		}
+		assert.deepEqual(await socket.call('list_chats', { page_size: null, before_id: null }), await socket.call('list_chats'));
+	});
+
 	test('an unknown parameter is -32602 and named', async () => {
 		const error = await refused(socket.call('open_direct_chat', { user_id: alice.id, colour: 'red' }));
 		assert.equal(error.code, -32602);
