@@ -20,7 +20,7 @@
  *
  * A running call whose session has gone ends unheard: it owns all that the pool reads.
  *
- * Called from: chat/session, chat/login. Calls: chat/catalog, chat/login, chat/watch, chat/render, chat/fault, pg/pool.
+ * Called from: chat/session, chat/login. Calls: chat/catalog, chat/cursor, chat/login, chat/watch, chat/render, chat/fault, pg/pool.
  */
 #include "chat/call.h"
 
@@ -33,6 +33,7 @@
 #include "base/mem.h"
 #include "base/stats.h"
 #include "chat/catalog.h"
+#include "chat/cursor.h"
 #include "chat/fault.h"
 #include "chat/login.h"
 #include "chat/rate.h"
@@ -241,9 +242,9 @@ stray_parameter(const struct call *call)
 	return NULL;
 }
 
-/* False: `since` is no id. */
+/* Where to replay from. False: `error` says why it is no cursor. */
 static bool
-read_since(const struct call *call, int64_t *since)
+read_since(const struct call *call, int64_t *since, struct rpc_error *error)
 {
 	const json_t *value = json_object_get(call->params, "since");
 	struct value_param param = {0};
@@ -251,10 +252,13 @@ read_since(const struct call *call, int64_t *since)
 	*since = NO_REPLAY;
 	if (value == NULL || json_is_null(value))
 		return true;
+	*error = fault_parameter("since", "a cursor, as a decimal string or a number");
 	if (value_encode((struct value_type){VALUE_BIGINT, false}, value, call->arena, &param) != NULL)
 		return false;
 	*since = strtoll(param.text, NULL, 10);
-	return *since >= 0;
+	*error = fault_bad_cursor();
+	error->parameter = "since";
+	return cursor_is_possible(*since);
 }
 
 static void
@@ -262,6 +266,7 @@ run_authenticate(struct call *call, struct session *session)
 {
 	const json_t *token = json_object_get(call->params, "token");
 	const char *stray = stray_parameter(call);
+	struct rpc_error error;
 	int64_t since;
 
 	if (session->visitor)
@@ -270,8 +275,8 @@ run_authenticate(struct call *call, struct session *session)
 		refuse(call, fault_parameter(stray, "there is no such parameter"));
 	else if (!json_is_string(token))
 		refuse(call, fault_parameter("token", "a string"));
-	else if (!read_since(call, &since))
-		refuse(call, fault_parameter("since", "a cursor: 0 or more, as text"));
+	else if (!read_since(call, &since, &error))
+		refuse(call, error);
 	else
 	{
 		call->state = CALL_RUNNING;

@@ -341,6 +341,15 @@ may_pass(enum pg_verdict verdict, const struct pg_result *result)
 	return false;
 }
 
+/* Its cursor is ahead of the database's clock, if not of ours: a client may have that whenever it likes. */
+static bool
+is_in_future(enum pg_verdict verdict, const struct pg_result *result)
+{
+	const char *detail = verdict == PG_FAILED ? result_failure(result).detail : NULL;
+
+	return detail != NULL && strcmp(detail, "id_in_future") == 0;
+}
+
 static void
 on_failure(struct replay *replay, enum pg_verdict verdict, const struct pg_result *result)
 {
@@ -349,8 +358,9 @@ on_failure(struct replay *replay, enum pg_verdict verdict, const struct pg_resul
 	replay->failures++;
 	if (!may_pass(verdict, result) || (verdict == PG_FAILED && replay->failures > FAILURES_LIMIT))
 	{
-		log_write(LEVEL_ERROR, "replay_failed", "user=%s since=%" PRId64 " %s %s", replay->user_id,
-				  replay->since, verdict == PG_FAILED ? result_failure(result).sqlstate : "",
+		log_write(is_in_future(verdict, result) ? LEVEL_DEBUG : LEVEL_ERROR, "replay_failed",
+				  "user=%s since=%" PRId64 " %s %s", replay->user_id, replay->since,
+				  verdict == PG_FAILED ? result_failure(result).sqlstate : "",
 				  verdict == PG_FAILED ? result_failure(result).message : "no answer");
 		give_up(replay);
 	}
