@@ -99,38 +99,42 @@ begin_span(struct call *call, const struct session *session)
 	span_begin(&call->span, &trace);
 }
 
-/* It does not become a call. */
-static void
+/* It does not become a call. False: it is not even a request. */
+static bool
 answer_at_once(struct reply *reply, const struct rpc_request *request, const struct rpc_error *error)
 {
 	reply_error(reply, request->id, error);
 	stats_call(0, error->code, 0);
+	return error->code != RPC_INVALID_REQUEST;
 }
 
-void
+bool
 call_refuse(struct reply *reply, const char *text, size_t length, const char *why)
 {
 	struct arena *arena = arena_create();
 	struct rpc_request request;
 	struct rpc_error error;
+	bool good;
 
 	rpc_read_refused(text, length, why, arena, &request, &error);
-	answer_at_once(reply, &request, &error);
+	good = answer_at_once(reply, &request, &error);
 	arena_destroy(arena);
+	return good;
 }
 
-void
+bool
 call_receive(struct session *session, struct reply *reply, json_t *value)
 {
 	struct arena *arena = arena_create();
 	struct call *call = arena_alloc(arena, sizeof *call);
 	struct rpc_error error;
+	bool good;
 
 	if (!rpc_read(value, arena, &call->request, &error))
 	{
-		answer_at_once(reply, &call->request, &error);
+		good = answer_at_once(reply, &call->request, &error);
 		arena_destroy(arena);
-		return;
+		return good;
 	}
 	stats_move(GAUGE_CALLS, 1);
 	begin_span(call, session);
@@ -141,6 +145,7 @@ call_receive(struct session *session, struct reply *reply, json_t *value)
 	call->params = json_incref(call->request.params);
 	list_append(&session->calls, &call->node);
 	session->call_count++;
+	return true;
 }
 
 /* It was answered: code 0, or the error's. */

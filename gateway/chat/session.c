@@ -432,12 +432,15 @@ refuse_frame(struct session *session, int code, const char *reason, const char *
 static struct reply *
 begin_batch(struct session *session, size_t count)
 {
-	if (count == 0)
-		refuse_frame(session, RPC_INVALID_REQUEST, "invalid_request", "a batch has at least one request");
-	else if (count > (size_t) config.calls_in_flight)
-		refuse_frame(session, RPC_INVALID_REQUEST, "batch_too_long", "send fewer requests in one batch");
-	else
+	char hint[64];
+
+	if (count > 0 && count <= (size_t) config.calls_in_flight)
 		return reply_create(session_handle(session), true, (int) count);
+	snprintf(hint, sizeof hint, "a batch has at most %d requests", config.calls_in_flight);
+	if (count > 0)
+		refuse_frame(session, RPC_INVALID_REQUEST, "batch_too_long", hint);
+	else
+		refuse_frame(session, RPC_INVALID_REQUEST, "invalid_request", "a batch has at least one request");
 	return NULL;
 }
 
@@ -492,8 +495,7 @@ receive_refused(struct session *session, const char *text, size_t length, const 
 	}
 	if (json_element(text, length, &at, &element))
 		return receive_elements(session, text, length);
-	call_refuse(reply_create(session_handle(session), false, 1), text, length, why);
-	return true;
+	return call_refuse(reply_create(session_handle(session), false, 1), text, length, why);
 }
 
 bool
@@ -501,7 +503,7 @@ session_receive(struct session *session, const char *text, size_t length)
 {
 	const char *why;
 	json_t *frame;
-	bool good = true;
+	bool good;
 
 	if (session->closed)
 		return true;
@@ -511,7 +513,7 @@ session_receive(struct session *session, const char *text, size_t length)
 	else if (json_is_array(frame))
 		good = receive_batch(session, frame);
 	else
-		call_receive(session, reply_create(session_handle(session), false, 1), frame);
+		good = call_receive(session, reply_create(session_handle(session), false, 1), frame);
 	json_decref(frame);
 	session_advance(session);
 	return good;
