@@ -158,8 +158,14 @@ describe('http', () => {
 			[world.url, ['other.v9']]])
 		{
 			const socket = new Socket(url, {}, protocols);
-			await assert.rejects(within(socket.opened, 'refusal'), `${url} ${protocols}`);
+			await assert.rejects(within(socket.opened, 'refusal'), { status: url === world.url ? 400 : 404 }, `${url} ${protocols}`);
 		}
+		const { answer } = await raw('GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n');
+		assert.deepEqual(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))).error.data, { reason: 'bad_request' });
+		const others = new Socket(world.url, {}, ['other.v9', 'chat.v1']);
+		await within(others.opened, 'one of them will do');
+		assert.equal(others.ws.protocol, 'chat.v1');
+		await others.close();
 	});
 });
 
