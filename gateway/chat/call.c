@@ -20,7 +20,7 @@
  *
  * A running call whose session has gone ends unheard: it owns all that the pool reads.
  *
- * Called from: chat/session, chat/login. Calls: chat/catalog, chat/login, chat/watch, chat/render, chat/fault, pg/pool.
+ * Called from: chat/session, chat/login. Calls: chat/catalog, chat/cursor, chat/login, chat/watch, chat/render, chat/fault, pg/pool.
  */
 #include "chat/call.h"
 
@@ -33,6 +33,7 @@
 #include "base/mem.h"
 #include "base/stats.h"
 #include "chat/catalog.h"
+#include "chat/cursor.h"
 #include "chat/fault.h"
 #include "chat/login.h"
 #include "chat/rate.h"
@@ -98,19 +99,42 @@ begin_span(struct call *call, const struct session *session)
 	span_begin(&call->span, &trace);
 }
 
-void
+/* It does not become a call. False: it is not even a request. */
+static bool
+answer_at_once(struct reply *reply, const struct rpc_request *request, const struct rpc_error *error)
+{
+	reply_error(reply, request->id, error);
+	stats_call(0, error->code, 0);
+	return error->code != RPC_INVALID_REQUEST;
+}
+
+bool
+call_refuse(struct reply *reply, const char *text, size_t length, const char *why)
+{
+	struct arena *arena = arena_create();
+	struct rpc_request request;
+	struct rpc_error error;
+	bool good;
+
+	rpc_read_refused(text, length, why, arena, &request, &error);
+	good = answer_at_once(reply, &request, &error);
+	arena_destroy(arena);
+	return good;
+}
+
+bool
 call_receive(struct session *session, struct reply *reply, json_t *value)
 {
 	struct arena *arena = arena_create();
 	struct call *call = arena_alloc(arena, sizeof *call);
 	struct rpc_error error;
+	bool good;
 
 	if (!rpc_read(value, arena, &call->request, &error))
 	{
-		reply_error(reply, call->request.id, &error);
-		stats_call(0, error.code, 0);
+		good = answer_at_once(reply, &call->request, &error);
 		arena_destroy(arena);
-		return;
+		return good;
 	}
 	stats_move(GAUGE_CALLS, 1);
 	begin_span(call, session);
@@ -121,6 +145,7 @@ call_receive(struct session *session, struct reply *reply, json_t *value)
 	call->params = json_incref(call->request.params);
 	list_append(&session->calls, &call->node);
 	session->call_count++;
+	return true;
 }
 
 /* It was answered: code 0, or the error's. */
@@ -225,9 +250,9 @@ stray_parameter(const struct call *call)
 	return NULL;
 }
 
-/* False: `since` is no id. */
+/* Where to replay from. False: `error` says why it is no cursor. */
 static bool
-read_since(const struct call *call, int64_t *since)
+read_since(const struct call *call, int64_t *since, struct rpc_error *error)
 {
 	const json_t *value = json_object_get(call->params, "since");
 	struct value_param param = {0};
@@ -235,10 +260,13 @@ read_since(const struct call *call, int64_t *since)
 	*since = NO_REPLAY;
 	if (value == NULL || json_is_null(value))
 		return true;
+	*error = fault_parameter("since", "a cursor, as a decimal string or a number");
 	if (value_encode((struct value_type){VALUE_BIGINT, false}, value, call->arena, &param) != NULL)
 		return false;
 	*since = strtoll(param.text, NULL, 10);
-	return *since >= 0;
+	*error = fault_bad_cursor();
+	error->parameter = "since";
+	return cursor_is_possible(*since);
 }
 
 static void
@@ -246,6 +274,7 @@ run_authenticate(struct call *call, struct session *session)
 {
 	const json_t *token = json_object_get(call->params, "token");
 	const char *stray = stray_parameter(call);
+	struct rpc_error error;
 	int64_t since;
 
 	if (session->visitor)
@@ -254,8 +283,8 @@ run_authenticate(struct call *call, struct session *session)
 		refuse(call, fault_parameter(stray, "there is no such parameter"));
 	else if (!json_is_string(token))
 		refuse(call, fault_parameter("token", "a string"));
-	else if (!read_since(call, &since))
-		refuse(call, fault_parameter("since", "a cursor: 0 or more, as text"));
+	else if (!read_since(call, &since, &error))
+		refuse(call, error);
 	else
 	{
 		call->state = CALL_RUNNING;
@@ -423,7 +452,7 @@ encode_one(struct call *call, const struct parameter *parameter, struct value_pa
 	const json_t *value = json_object_get(call->params, parameter->name);
 	const char *hint = NULL;
 
-	if (value != NULL)
+	if (value != NULL && !json_is_null(value))
 		hint = value_encode(parameter->type, value, call->arena, out);
 	else if (!parameter->optional)
 		hint = "it is missing";

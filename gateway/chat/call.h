@@ -11,8 +11,12 @@
 
 struct call;
 
-extern void call_receive(struct session *session, struct reply *reply,
-						 json_t *value);           /* one request object */
+/* One request object. False: it is none. */
+extern bool call_receive(struct session *session, struct reply *reply, json_t *value);
+
+/* One that json_read has refused, although it is JSON; `why` is what it said. */
+extern bool call_refuse(struct reply *reply, const char *text, size_t length, const char *why);
+
 extern void call_advance(struct session *session); /* start what may start */
 extern void call_abandon(struct session *session); /* the session is gone: nobody waits for these any more */
 

@@ -18,8 +18,11 @@
  * 4. The answer also says which chat.delivery is in force. When that changes, backends follow one by one within moments:
  *	  a marker of that time may have overtaken events that went the other way. So everything is replayed, not from the last
  *	  marker but from the one before it.
+ * 5. What clients call their cursor may be anything. One from the future would be believed until its time has come, so it is
+ *	  refused. The ids' clock may be ahead of ours, and true cursors with it: the horizon tells by how much.
  *
- * Called from: chat/hub, chat/feed, main.c. Calls: chat/hub, chat/channel, chat/outbox, pg/pool, pg/listener.
+ * Called from: chat/hub, chat/feed, chat/call, net/events, main.c. Calls: chat/hub, chat/channel, chat/outbox, codec/time,
+ * pg/pool, pg/listener.
  */
 #include "chat/cursor.h"
 
@@ -33,12 +36,14 @@
 #include "chat/channel.h"
 #include "chat/hub.h"
 #include "chat/outbox.h"
+#include "codec/time.h"
 #include "io/loop.h"
 #include "io/timer.h"
 #include "pg/listener.h"
 #include "pg/pool.h"
 
 #define MARKER_INTERVAL 1000 /* milliseconds between markers while something comes */
+#define AHEAD_LIMIT     60000 /* milliseconds that a cursor may be ahead of the clock: as many as sync allows */
 
 static char channel[40];       /* chat_g_ and 32 hex digits */
 static struct timer tick;      /* set for the next question */
@@ -56,6 +61,7 @@ static uint64_t ask_at;        /* loop_now() of the next question, when nothing 
 static uint64_t tell_at;       /* loop_now() from which sessions may be told again */
 static int64_t last;           /* horizon of the last marker; 0: none */
 static int64_t before;         /* of the one before it */
+static int64_t ahead;          /* milliseconds by which the horizon was ahead of our clock; 0: it was not */
 static char delivery[16];      /* chat.delivery as last answered; empty: not yet */
 
 static const struct pg_statement publish_horizon = {
@@ -104,10 +110,17 @@ follow(const char *mode, int64_t horizon)
 static void
 on_answer(struct pg_call *from, enum pg_verdict verdict, const struct pg_result *result)
 {
+	int64_t horizon;
+
 	(void) from;
 	busy = false;
 	if (verdict == PG_DONE && result_rows(result) == 1)
-		follow(result_value(result, 0, 1, NULL), strtoll(result_value(result, 0, 0, NULL), NULL, 10));
+	{
+		horizon = strtoll(result_value(result, 0, 0, NULL), NULL, 10);
+		ahead = time_of_id(horizon) - loop_date();
+		ahead = ahead > 0 ? ahead : 0;
+		follow(result_value(result, 0, 1, NULL), horizon);
+	}
 	else if (verdict == PG_FAILED)
 		log_write(LEVEL_WARN, "no_horizon", "%s", result_failure(result).message);
 	if (again || delivery[0] == '\0')
@@ -135,6 +148,12 @@ cursor_ask(void)
 							.repeatable = true,
 							.done = on_answer};
 	pool_submit(&call);
+}
+
+bool
+cursor_is_possible(int64_t id)
+{
+	return id >= 0 && time_of_id(id) <= loop_date() + ahead + AHEAD_LIMIT;
 }
 
 bool

@@ -10,6 +10,9 @@ extern void cursor_open(void);
 extern void cursor_close(void);
 extern void cursor_ask(void); /* now, not only when it is time */
 
+/* Whether a client may have it as its cursor: not negative, nor more than a minute ahead of the clock. */
+extern bool cursor_is_possible(int64_t id);
+
 /* For feed. */
 extern bool cursor_is_on(const char *channel); /* a marker for this worker comes there */
 extern void cursor_stir(void);                 /* something else than a marker has come */

@@ -138,6 +138,15 @@ fault_bad_ticket(void)
 }
 
 struct rpc_error
+fault_bad_cursor(void)
+{
+	return (struct rpc_error){.code = 400,
+							  .message = "that is no cursor",
+							  .reason = "bad_cursor",
+							  .hint = "pass the last one that was pushed, or none and read everything anew"};
+}
+
+struct rpc_error
 fault_internal(void)
 {
 	return (struct rpc_error){.code = 500, .message = "internal error", .reason = "internal"};

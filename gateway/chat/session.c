@@ -8,7 +8,7 @@
  *	     \__ session_close ___________________________________> CLOSED	(closed) --session_gone--> freed
  *
  * 1. A frame is one request or a batch; each request becomes a call in `calls` (call.c), started as soon as login
- *	  and the order of its chat allow.
+ *	  and the order of its chat allow. One that is JSON, but cannot be read, is answered for itself: the rest of its batch runs.
  * 2. At calls_in_flight unanswered calls the socket is not read any more until some are answered: the client's own
  *	  TCP window is the queue.
  * 3. The same while more than outbound_limit bytes of answers wait for a slow reader, and then no call is started
@@ -437,26 +437,74 @@ refuse_frame(struct session *session, int code, const char *reason, const char *
 	reply_error(reply, "null", &error);
 }
 
+/* What gathers the answers to a batch of so many; NULL: it was refused. */
+static struct reply *
+begin_batch(struct session *session, size_t count)
+{
+	char hint[64];
+
+	if (count > 0 && count <= (size_t) config.calls_in_flight)
+		return reply_create(session_handle(session), true, (int) count);
+	snprintf(hint, sizeof hint, "a batch has at most %d requests", config.calls_in_flight);
+	if (count > 0)
+		refuse_frame(session, RPC_INVALID_REQUEST, "batch_too_long", hint);
+	else
+		refuse_frame(session, RPC_INVALID_REQUEST, "invalid_request", "a batch has at least one request");
+	return NULL;
+}
+
 static bool
 receive_batch(struct session *session, json_t *batch)
 {
 	size_t count = json_array_size(batch);
-	struct reply *reply;
+	struct reply *reply = begin_batch(session, count);
 
-	if (count == 0)
-	{
-		refuse_frame(session, RPC_INVALID_REQUEST, "invalid_request", "a batch has at least one request");
-		return false;
-	}
-	if (count > (size_t) config.calls_in_flight)
-	{
-		refuse_frame(session, RPC_INVALID_REQUEST, "batch_too_long", "send fewer requests in one batch");
-		return false;
-	}
-	reply = reply_create(session_handle(session), true, (int) count);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; reply != NULL && i < count; i++)
 		call_receive(session, reply, json_array_get(batch, i));
-	return true;
+	return reply != NULL;
+}
+
+/* A batch that could not be read as a whole: each of its requests by itself. */
+static bool
+receive_elements(struct session *session, const char *text, size_t length)
+{
+	struct slice element;
+	struct reply *reply;
+	const char *why;
+	json_t *value;
+	size_t count = 0;
+	size_t at;
+
+	for (at = 0; json_element(text, length, &at, &element);)
+		count++;
+	reply = begin_batch(session, count);
+	for (at = 0; reply != NULL && json_element(text, length, &at, &element);)
+	{
+		value = json_read(element.text, element.length, &why);
+		if (value != NULL)
+			call_receive(session, reply, value);
+		else
+			call_refuse(reply, element.text, element.length, why);
+		json_decref(value);
+	}
+	return reply != NULL;
+}
+
+/* The frame could not be read, because of `why`. */
+static bool
+receive_refused(struct session *session, const char *text, size_t length, const char *why)
+{
+	struct slice element;
+	size_t at = 0;
+
+	if (!json_is_whole(text, length))
+	{
+		refuse_frame(session, RPC_PARSE_ERROR, "parse_error", why);
+		return false;
+	}
+	if (json_element(text, length, &at, &element))
+		return receive_elements(session, text, length);
+	return call_refuse(reply_create(session_handle(session), false, 1), text, length, why);
 }
 
 bool
@@ -464,20 +512,17 @@ session_receive(struct session *session, const char *text, size_t length)
 {
 	const char *why;
 	json_t *frame;
-	bool good = true;
+	bool good;
 
 	if (session->closed)
 		return true;
 	frame = json_read(text, length, &why);
 	if (frame == NULL)
-	{
-		refuse_frame(session, RPC_PARSE_ERROR, "parse_error", why);
-		good = false;
-	}
+		good = receive_refused(session, text, length, why);
 	else if (json_is_array(frame))
 		good = receive_batch(session, frame);
 	else
-		call_receive(session, reply_create(session_handle(session), false, 1), frame);
+		good = call_receive(session, reply_create(session_handle(session), false, 1), frame);
 	json_decref(frame);
 	session_advance(session);
 	return good;

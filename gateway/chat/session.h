@@ -113,7 +113,7 @@ extern struct session *session_visit(const struct session_socket *ops, void *soc
 /* What a visitor's request belongs to, and so all he calls that says nothing else. */
 extern void session_set_trace(struct session *session, const struct trace *trace);
 
-/* A whole text frame. False: it was no request at all. */
+/* A whole text frame. False: it was neither a request nor a batch. */
 extern bool session_receive(struct session *session, const char *text, size_t length);
 extern void session_queued(struct session *session, size_t bytes); /* so much is queued now */
 extern void session_gone(struct session *session); /* the socket is no more; neither is the session, soon */

@@ -48,16 +48,6 @@ static const struct pg_statement find_login = {
 static unsigned char key[TICKET_KEY]; /* from ticket_open on */
 static const int text_only[1];        /* lengths and formats of check's parameter */
 
-/* Milliseconds since 1970, as all machines have them. */
-static int64_t
-wall_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void
 ticket_open(void)
 {
@@ -65,7 +55,7 @@ ticket_open(void)
 		ticket_make_key(config.ticket_secret, key);
 	else if (getrandom(key, sizeof key, 0) != (ssize_t) sizeof key)
 		abort();
-	if (!once_open(wall_clock()))
+	if (!once_open(loop_date()))
 		abort();
 }
 
@@ -89,7 +79,7 @@ void
 ticket_issue(struct buf *out, const struct session *session, int64_t file_id)
 {
 	struct ticket ticket = {TICKET_FILE, session->user_id, session->login_id, file_id,
-							wall_clock() + config.ticket_lifetime};
+							loop_date() + config.ticket_lifetime};
 	char path[32];
 
 	snprintf(path, sizeof path, "/files/%lld", (long long) file_id);
@@ -105,7 +95,7 @@ events_lifetime(void)
 void
 ticket_issue_events(struct buf *out, const struct session *session)
 {
-	int64_t expires = wall_clock() + events_lifetime();
+	int64_t expires = loop_date() + events_lifetime();
 	struct ticket ticket = {TICKET_EVENTS, session->user_id, session->login_id,
 							once_number(expires, loop_random(UINT64_MAX)), expires};
 
@@ -120,7 +110,7 @@ ticket_follow(struct session *session, const char *text, int64_t since)
 	struct ticket ticket;
 
 	if (ticket_read(text, strlen(text), key, &ticket) && ticket.kind == TICKET_EVENTS &&
-		once_use(ticket.subject, events_lifetime()) && ticket.expires >= wall_clock())
+		once_use(ticket.subject, events_lifetime()) && ticket.expires >= loop_date())
 		login_with_ticket(session, ticket.user_id, ticket.login_id, since);
 	else
 		session_refuse(session, &error);
@@ -154,7 +144,7 @@ ticket_admit(struct session *session, const char *text, enum ticket_kind kind, i
 	struct ticket ticket;
 
 	if (!ticket_read(text, strlen(text), key, &ticket) || ticket.kind != kind || ticket.subject != subject ||
-		ticket.expires < wall_clock())
+		ticket.expires < loop_date())
 	{
 		session_refuse(session, &error);
 		return;

@@ -19,7 +19,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -28,6 +27,7 @@
 #include "chat/replay.h"
 #include "codec/rpc.h"
 #include "codec/time.h"
+#include "io/loop.h"
 
 struct walked
 {
@@ -159,14 +159,14 @@ pass_on(struct session *session)
 static void
 count_pushes(int pushes)
 {
-	struct timespec now;
+	int64_t now;
 
 	if (pushes == 0)
 		return;
-	clock_gettime(CLOCK_REALTIME, &now);
+	now = loop_date();
 	for (int i = 0; i < event_count; i++)
 	{
-		int64_t delay = (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000 - events[i].happened;
+		int64_t delay = now - events[i].happened;
 
 		if (events[i].happened != 0)
 			stats_observe(HISTOGRAM_EVENTS, delay > 0 ? (uint64_t) delay * 1000000 : 0,

@@ -6,10 +6,12 @@
  * Reading refuses what PostgreSQL could not store or what two parsers could read differently: duplicate names,
  * U+0000, lone surrogates, bad UTF-8, integers beyond 64 bits, reals beyond a double, more than JSON_DEPTH_LIMIT
  * levels, anything behind the value. Depth is counted before jansson sees the text: its parser is recursive. It sees only
- * what is not plain (plain.c), which is rare.
+ * what is not plain (plain.c), which is rare. What was refused is scanned once more, to tell text that is no JSON from JSON
+ * that cannot be taken: json_fault says where in it that lies.
  *
  * The scanner serves notifications and replays: an event is relayed as the text that arrived, so it must be known to be
- * one whole JSON value, and no more is needed from it than two or three members.
+ * one whole JSON value, and no more is needed from it than two or three members. It keeps the brackets that are open in a
+ * table and calls itself for none of them.
  *
  * Called from: codec/rpc, codec/value, chat/. Calls: codec/plain, jansson, base/buf.
  */
@@ -21,6 +23,8 @@
 #include <string.h>
 
 #include "codec/plain.h"
+
+#define NEST_LIMIT 32768 /* levels the scanner follows: 64 kB, what frame_limit says, have no more */
 
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
@@ -53,9 +57,11 @@ json_plain(const char *text, const char *end)
 	return (size_t) (at - text);
 }
 
-/* The deepest nesting in the text; brackets inside strings don't count. */
-static bool
-too_deep(const char *text, size_t length)
+static const char depth_words[] = "more than 32 levels of nesting";
+
+/* Where the nesting gets too deep; brackets inside strings don't count. The length: nowhere. */
+static size_t
+find_depth(const char *text, size_t length)
 {
 	int depth = 0;
 	bool quoted = false;
@@ -69,21 +75,19 @@ too_deep(const char *text, size_t length)
 		else if (c == '"')
 			quoted = !quoted;
 		else if (!quoted && (c == '[' || c == '{') && ++depth > JSON_DEPTH_LIMIT)
-			return true;
+			return i;
 		else if (!quoted && (c == ']' || c == '}'))
 			depth--;
 	}
-	return false;
+	return length;
 }
 
-/* jansson's codes in words of ours, for the hint of the answer. */
+/* What jansson has against text that is JSON, in words of ours, for the hint of the answer. */
 static const char *
 error_words(enum json_error_code code)
 {
 	switch (code)
 	{
-		case json_error_invalid_utf8:
-			return "the text is not UTF-8";
 		case json_error_null_character:
 		case json_error_null_byte_in_key:
 			return "\\u0000 cannot be stored";
@@ -91,32 +95,58 @@ error_words(enum json_error_code code)
 			return "an object has the same member twice";
 		case json_error_numeric_overflow:
 			return "a number is beyond 64 bits; send it as a string";
-		case json_error_end_of_input_expected:
-			return "there is something behind the value";
-		case json_error_premature_end_of_input:
-			return "the text ends too early";
+		case json_error_invalid_syntax:
+			return "half of a surrogate pair is no character";
 		default:
-			return "malformed JSON";
+			return "it cannot be stored";
 	}
+}
+
+static const char *find_malformation(const char *text, size_t length);
+
+/* What jansson makes of it, unless it is too deep for that. NULL: *why and *where say what is wrong, if it is JSON. */
+static json_t *
+read_any(const char *text, size_t length, const char **why, size_t *where)
+{
+	json_error_t error;
+	json_t *value;
+
+	*why = depth_words;
+	*where = find_depth(text, length);
+	if (*where < length)
+		return NULL;
+	value = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	if (value == NULL)
+	{
+		*why = error_words(json_error_code(&error));
+		*where = (size_t) error.position - (error.position > 0); /* it stands behind the token */
+	}
+	return value;
 }
 
 json_t *
 json_read(const char *text, size_t length, const char **why)
 {
 	json_t *value = plain_read(text, length);
-	json_error_t error;
+	const char *malformation;
+	size_t where;
 
-	if (value != NULL)
-		return value;
-	if (too_deep(text, length))
-	{
-		*why = "more than 32 levels of nesting";
-		return NULL;
-	}
-	value = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (value == NULL)
-		*why = error_words(json_error_code(&error));
+		value = read_any(text, length, why, &where);
+	malformation = value == NULL ? find_malformation(text, length) : NULL;
+	if (malformation != NULL)
+		*why = malformation;
 	return value;
+}
+
+size_t
+json_fault(const char *text, size_t length)
+{
+	const char *why;
+	size_t where;
+
+	json_decref(read_any(text, length, &why, &where));
+	return where;
 }
 
 static void
@@ -236,10 +266,14 @@ struct scan
 {
 	const char *at;  /* next byte */
 	const char *end; /* behind the last byte */
-	int depth;       /* levels open */
 };
 
-static bool scan_value(struct scan *scan);
+/* The levels that are open. */
+struct nest
+{
+	int depth;            /* how many */
+	char due[NEST_LIMIT]; /* their closing brackets, the innermost last */
+};
 
 static bool
 is_space(char c)
@@ -347,44 +381,11 @@ scan_name(struct scan *scan, struct slice *name)
 	return true;
 }
 
-/* Members or elements up to the closing bracket; the opening one has been read. */
 static bool
-scan_nest(struct scan *scan, char close)
+scan_scalar(struct scan *scan)
 {
-	struct slice name;
-	bool good;
-
-	if (++scan->depth > 4 * JSON_DEPTH_LIMIT)
-		return false;
-	scan_space(scan);
-	if (!scan_char(scan, close))
-	{
-		do
-		{
-			good = (close == ']' || scan_name(scan, &name)) && scan_value(scan);
-			scan_space(scan);
-		} while (good && scan_char(scan, ','));
-		if (!good || !scan_char(scan, close))
-			return false;
-	}
-	scan->depth--;
-	return true;
-}
-
-static bool
-scan_value(struct scan *scan)
-{
-	scan_space(scan);
-	if (scan->at == scan->end)
-		return false;
 	switch (*scan->at)
 	{
-		case '{':
-			scan->at++;
-			return scan_nest(scan, '}');
-		case '[':
-			scan->at++;
-			return scan_nest(scan, ']');
 		case '"':
 			return scan_string(scan);
 		case 't':
@@ -396,6 +397,100 @@ scan_value(struct scan *scan)
 		default:
 			return scan_number(scan);
 	}
+}
+
+/* To where the next value of the innermost level begins: behind its name, in an object. */
+static bool
+scan_to_value(struct scan *scan, const struct nest *nest)
+{
+	struct slice name;
+
+	return nest->due[nest->depth - 1] == ']' || scan_name(scan, &name);
+}
+
+/* A value begins: a scalar is over at once, and so are empty brackets; else the first value inside is due. */
+static bool
+scan_begin(struct scan *scan, struct nest *nest, bool *over)
+{
+	bool object;
+
+	scan_space(scan);
+	*over = true;
+	if (scan->at == scan->end)
+		return false;
+	object = *scan->at == '{';
+	if (!object && *scan->at != '[')
+		return scan_scalar(scan);
+	scan->at++;
+	scan_space(scan);
+	if (scan_char(scan, object ? '}' : ']'))
+		return true;
+	if (nest->depth == NEST_LIMIT)
+		return false;
+	nest->due[nest->depth++] = object ? '}' : ']';
+	*over = false;
+	return scan_to_value(scan, nest);
+}
+
+/* A value inside brackets is over: either the next one is due, or the brackets are over too. */
+static bool
+scan_go_on(struct scan *scan, struct nest *nest, bool *over)
+{
+	scan_space(scan);
+	*over = !scan_char(scan, ',');
+	return *over ? scan_char(scan, nest->due[--nest->depth]) : scan_to_value(scan, nest);
+}
+
+static bool
+scan_value(struct scan *scan)
+{
+	struct nest nest;
+	bool over;
+
+	nest.depth = 0;
+	do
+	{
+		if (!scan_begin(scan, &nest, &over))
+			return false;
+		while (over && nest.depth > 0)
+		{
+			if (!scan_go_on(scan, &nest, &over))
+				return false;
+		}
+	} while (nest.depth > 0);
+	return true;
+}
+
+static bool
+is_utf8(const char *text, size_t length)
+{
+	json_t *copy = json_stringn(text, length);
+
+	json_decref(copy);
+	return copy != NULL;
+}
+
+/* Why the text is no JSON; NULL: it is, if perhaps none that can be stored. */
+static const char *
+find_malformation(const char *text, size_t length)
+{
+	struct scan scan = {text, text + length};
+	bool good = scan_value(&scan);
+
+	scan_space(&scan);
+	if (!is_utf8(text, length))
+		return "the text is not UTF-8";
+	if (scan.at == scan.end)
+		return good ? NULL : "the text ends too early";
+	if (good)
+		return "there is something behind the value";
+	return find_depth(text, length) < length ? depth_words : "malformed JSON";
+}
+
+bool
+json_is_whole(const char *text, size_t length)
+{
+	return find_malformation(text, length) == NULL;
 }
 
 /* Which of the members a pair is, or NULL. */
@@ -441,7 +536,7 @@ scan_wanted(struct scan *scan, struct json_wanted *wanted, int count)
 	struct json_wanted *found;
 	struct slice name;
 
-	if (!scan_char(scan, '{') || ++scan->depth > 4 * JSON_DEPTH_LIMIT)
+	if (!scan_char(scan, '{'))
 		return false;
 	do
 	{
@@ -452,14 +547,13 @@ scan_wanted(struct scan *scan, struct json_wanted *wanted, int count)
 			return false;
 		scan_space(scan);
 	} while (scan_char(scan, ','));
-	scan->depth--;
 	return scan_char(scan, '}');
 }
 
 bool
 json_members(const char *text, size_t length, struct json_wanted *wanted, int count)
 {
-	struct scan scan = {text, text + length, -1};
+	struct scan scan = {text, text + length};
 
 	scan_space(&scan);
 	if (!scan_wanted(&scan, wanted, count))
@@ -479,18 +573,20 @@ json_member(const char *text, size_t length, const char *name, struct slice *val
 	return true;
 }
 
-bool
-json_element(const char *text, size_t length, size_t *at, struct slice *element)
+/* The next one of what stands between the brackets; with `name` it has one. */
+static bool
+next_item(const char *text, size_t length, size_t *at, const char *brackets, struct slice *name,
+		  struct slice *value)
 {
-	struct scan scan = {text + *at, text + length, 0};
+	struct scan scan = {text + *at, text + length};
 	bool first = *at == 0;
 
 	if (first)
 		scan_space(&scan);
-	if (first && !scan_char(&scan, '['))
+	if (first && !scan_char(&scan, brackets[0]))
 		return false;
 	scan_space(&scan);
-	if (scan_char(&scan, ']'))
+	if (scan_char(&scan, brackets[1]))
 	{
 		scan_space(&scan);
 		if (scan.at == scan.end)
@@ -499,11 +595,25 @@ json_element(const char *text, size_t length, size_t *at, struct slice *element)
 	}
 	if (!first && !scan_char(&scan, ','))
 		return false;
+	if (name != NULL && !scan_name(&scan, name))
+		return false;
 	scan_space(&scan);
-	element->text = scan.at;
+	value->text = scan.at;
 	if (!scan_value(&scan))
 		return false;
-	element->length = (size_t) (scan.at - element->text);
+	value->length = (size_t) (scan.at - value->text);
 	*at = (size_t) (scan.at - text);
 	return true;
+}
+
+bool
+json_element(const char *text, size_t length, size_t *at, struct slice *element)
+{
+	return next_item(text, length, at, "[]", NULL, element);
+}
+
+bool
+json_pair(const char *text, size_t length, size_t *at, struct slice *name, struct slice *value)
+{
+	return next_item(text, length, at, "{}", name, value);
 }

@@ -25,6 +25,12 @@ struct slice
  */
 extern json_t *json_read(const char *text, size_t length, const char **why);
 
+/* Whether the text is one JSON value, be it one that json_read takes or not. */
+extern bool json_is_whole(const char *text, size_t length);
+
+/* Where what json_read refuses such a text for lies: the offset of one byte of it. */
+extern size_t json_fault(const char *text, size_t length);
+
 /* Append a value, or a string with its quotes. Reals are written as short as they read back the same. */
 extern void json_write(struct buf *out, const json_t *value);
 extern void json_write_string(struct buf *out, const char *text, size_t length);
@@ -55,5 +61,8 @@ extern bool json_member(const char *text, size_t length, const char *name, struc
  * length + 1 when the whole text was one well-formed array.
  */
 extern bool json_element(const char *text, size_t length, size_t *at, struct slice *element);
+
+/* The same for the next member of the object that the text is; the name with its quotes, as it was written. */
+extern bool json_pair(const char *text, size_t length, size_t *at, struct slice *name, struct slice *value);
 
 #endif

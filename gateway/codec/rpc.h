@@ -46,6 +46,13 @@ struct rpc_error
 extern bool rpc_read(const json_t *value, struct arena *arena, struct rpc_request *request,
 					 struct rpc_error *error);
 
+/*
+ * What to answer to a request that json_read has refused, although it is JSON; `why` is what it said. The error names the
+ * parameter that is to blame, if one is.
+ */
+extern void rpc_read_refused(const char *text, size_t length, const char *why, struct arena *arena,
+							 struct rpc_request *request, struct rpc_error *error);
+
 /* Append a whole answer. `result` is JSON text. */
 extern void rpc_write_result(struct buf *out, const char *id, const char *result, size_t length);
 extern void rpc_write_error(struct buf *out, const char *id, const struct rpc_error *error);

@@ -4,11 +4,14 @@
  *	  Times and durations. Input is checked, never converted: PostgreSQL reads RFC 3339 and ISO 8601 by itself, and
  *	  whatever passes here must not fail there, because a value that fails at Bind takes a whole group of calls along.
  *
- * Called from: codec/value, chat/walk. Calls: base/buf.
+ * Called from: codec/value, chat/walk, chat/cursor. Calls: base/buf.
  */
 #include "codec/time.h"
 
 #include <string.h>
+
+#define ID_LOW_BITS 22                     /* of an id, below its milliseconds */
+#define ID_EPOCH    INT64_C(1735689600000) /* 2025-01-01T00:00:00Z in milliseconds since 1970 */
 
 /* Exactly `count` digits as a number within the bounds; moves on. */
 static bool
@@ -198,4 +201,10 @@ time_write(struct buf *out, const char *text, size_t length)
 	buf_add(out, text + 11, length - 11 - 3);
 	buf_add_char(out, 'Z');
 	return true;
+}
+
+int64_t
+time_of_id(int64_t id)
+{
+	return (id >> ID_LOW_BITS) + ID_EPOCH;
 }

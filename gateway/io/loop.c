@@ -16,6 +16,7 @@
 
 #include <stddef.h>
 #include <sys/random.h>
+#include <time.h>
 #include <uv.h>
 
 #include "base/log.h"
@@ -113,6 +114,15 @@ uint64_t
 loop_clock(void)
 {
 	return uv_hrtime();
+}
+
+int64_t
+loop_date(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 void

@@ -27,6 +27,7 @@ extern bool loop_close(void);   /* false: something is still open */
 extern struct uv_loop_s *loop_uv(void); /* for io/, net/ and pg/ */
 extern uint64_t loop_now(void);         /* milliseconds, monotonic, of this turn */
 extern uint64_t loop_clock(void);       /* nanoseconds, monotonic, of this instant */
+extern int64_t loop_date(void); /* milliseconds since 1970, as all machines have them, of this instant */
 
 extern void loop_defer(struct task *task);  /* harmless when it is due already */
 extern void loop_settle(void);              /* run all that is due now; for the end, when no turn follows */

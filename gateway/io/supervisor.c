@@ -8,7 +8,7 @@
  * 2. A dead one is started again after a pause that doubles from 0.1 s to 10 s while it dies young. Its listening
  *	  socket is the parent's, so clients that connect meanwhile wait in its queue.
  * 3. SIGTERM or SIGINT: all workers get SIGTERM; those that are not gone in time get SIGKILL. A second one is passed on,
- *	  and ends them at once.
+ *	  and ends them at once. That a worker leaves then is worth a warning only when it does not do so in order.
  * 4. SIGHUP: the owner reloads, then it is passed on; when there was nothing to reload, as SIGUSR1.
  * 5. SIGUSR2: the owner has this process become the next program, in place: workers stay its children, listening sockets
  *	  stay open. There supervise() is given the former workers, and rolls: it starts one of its own, waits until that
@@ -67,6 +67,7 @@ static bool announced; /* systemd knows that all serve */
 static struct former formers[FORMER_LIMIT]; /* the first former_count are in use */
 static int former_count;                    /* grows only at the start */
 static int64_t alive_due;                   /* when systemd is to be told that we live */
+static bool stopping;                       /* all are to end, and none is started again */
 static sigset_t watched;                    /* signals the parent waits for */
 
 static int64_t
@@ -114,6 +115,18 @@ start(int index)
 	exit(owner->worker(index));
 }
 
+/* When it is to be started again. */
+static void
+plan_restart(struct child *child)
+{
+	int64_t pause = PAUSE_FIRST;
+
+	child->deaths = now() - child->started > OLD_ENOUGH ? 1 : child->deaths + 1;
+	for (int k = 1; k < child->deaths && pause < PAUSE_LAST; k++)
+		pause *= 2;
+	child->due = now() + (pause < PAUSE_LAST ? pause : PAUSE_LAST);
+}
+
 static void
 on_death(pid_t pid, int status)
 {
@@ -130,18 +143,18 @@ on_death(pid_t pid, int status)
 	for (int i = 0; i < child_count; i++)
 	{
 		struct child *child = &children[i];
-		int64_t pause = PAUSE_FIRST;
 
 		if (child->pid != pid)
 			continue;
 		stats_part(i);
-		child->deaths = now() - child->started > OLD_ENOUGH ? 1 : child->deaths + 1;
-		for (int k = 1; k < child->deaths && pause < PAUSE_LAST; k++)
-			pause *= 2;
 		child->pid = 0;
-		child->due = now() + (pause < PAUSE_LAST ? pause : PAUSE_LAST);
-		log_write(LEVEL_WARN, "worker_died", "worker=%d pid=%d %s=%d restart_in_ms=%lld", i + 1, (int) pid,
-				  how, code, (long long) (child->due - now()));
+		plan_restart(child);
+		if (stopping)
+			log_write(status == 0 ? LEVEL_INFO : LEVEL_WARN, "worker_left", "worker=%d pid=%d %s=%d", i + 1,
+					  (int) pid, how, code);
+		else
+			log_write(LEVEL_WARN, "worker_died", "worker=%d pid=%d %s=%d restart_in_ms=%lld", i + 1,
+					  (int) pid, how, code, (long long) (child->due - now()));
 	}
 }
 
@@ -420,6 +433,7 @@ supervise(int count, const struct supervisor_owner *the_owner, const char *forme
 	while (!is_end(signal))
 	{
 		signal = wait_signal(do_due());
+		stopping = is_end(signal);
 		if (signal == SIGHUP)
 			reload();
 		else if (signal == SIGUSR2)

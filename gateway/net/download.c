@@ -148,14 +148,18 @@ serve(struct download *download, const char *name, const char *type, const char 
 		http_refuse(http, 412, "precondition_failed", "the file is another one");
 		return;
 	}
+	if (status == 416)
+	{
+		http_field(http, "Content-Range", "bytes */%lld", (long long) size);
+		http_refuse_with_fields(http, 416, "range_not_satisfiable", "the file ends before that range");
+		return;
+	}
 	add_file_fields(http, tag, name, type);
 	http_field(http, "Content-Type", "%s%s", type, strncmp(type, "text/", 5) == 0 ? "; charset=utf-8" : "");
-	if (status == 416)
-		http_field(http, "Content-Range", "bytes */%lld", (long long) size);
-	else if (status == 206)
+	if (status == 206)
 		http_field(http, "Content-Range", "bytes %lld-%lld/%lld", (long long) download->base.at,
 				   (long long) (download->base.at + download->left - 1), (long long) size);
-	if (status == 416 || status == 304)
+	if (status == 304)
 		http_answer(http, status);
 	else
 		http_begin_stream(http, status, download->left);

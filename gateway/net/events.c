@@ -20,7 +20,7 @@
  *
  * The stream has no length: the connection ends with it. HTTP/1.0 can have that too.
  *
- * Called from: net/route. Calls: net/http, chat/session, chat/ticket, codec/sse.
+ * Called from: net/route. Calls: net/http, chat/cursor, chat/session, chat/ticket, codec/sse.
  */
 #include "net/events.h"
 
@@ -32,6 +32,7 @@
 #include "base/mem.h"
 #include "base/message.h"
 #include "base/stats.h"
+#include "chat/cursor.h"
 #include "chat/fault.h"
 #include "chat/session.h"
 #include "chat/ticket.h"
@@ -311,6 +312,7 @@ read_since(const struct head *head, int64_t *since)
 	{
 		good = transfer_is_number(buf_text(&text));
 		*since = strtoll(buf_text(&text), NULL, 10);
+		good = good && cursor_is_possible(*since);
 	}
 	buf_free(&text);
 	return good;
@@ -351,6 +353,7 @@ void
 events_begin(struct http *http)
 {
 	struct rpc_error nobody = fault_not_authenticated();
+	struct rpc_error no_cursor = fault_bad_cursor();
 	char *bearer = http_bearer(http);
 	struct buf ticket = {0};
 	int64_t since;
@@ -365,7 +368,7 @@ events_begin(struct http *http)
 		http_refuse(http, 503, "draining", "this gateway ends; connect again");
 	}
 	else if (!read_since(http->head, &since))
-		http_refuse(http, 400, "bad_cursor", "Last-Event-ID or since is a cursor: 0 or more");
+		http_error(http, &no_cursor);
 	else if (bearer == NULL && !has_ticket)
 		http_error(http, &nobody);
 	else

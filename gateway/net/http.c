@@ -293,12 +293,11 @@ http_end_stream(struct http *http)
 	http_give(http);
 }
 
-void
-http_error(struct http *http, const struct rpc_error *error)
+static void
+answer_error(struct http *http, const struct rpc_error *error)
 {
 	int status = error->code >= 400 && error->code < 600 ? error->code : 400;
 
-	buf_clear(&http->fields);
 	buf_clear(&http->body);
 	rpc_write_error(&http->body, "null", error);
 	http->type = "application/json";
@@ -311,13 +310,27 @@ http_error(struct http *http, const struct rpc_error *error)
 }
 
 void
-http_refuse(struct http *http, int status, const char *reason, const char *message)
+http_error(struct http *http, const struct rpc_error *error)
+{
+	buf_clear(&http->fields);
+	answer_error(http, error);
+}
+
+void
+http_refuse_with_fields(struct http *http, int status, const char *reason, const char *message)
 {
 	struct rpc_error error = {.code = status, .reason = reason, .message = message};
 
 	if (status == 503 || status == 429)
 		error.retry_after = 1000;
-	http_error(http, &error);
+	answer_error(http, &error);
+}
+
+void
+http_refuse(struct http *http, int status, const char *reason, const char *message)
+{
+	buf_clear(&http->fields);
+	http_refuse_with_fields(http, status, reason, message);
 }
 
 /* Whether the request wants to go on as a WebSocket, and may. An upgrade to anything else is ignored, as it may be. */

@@ -104,6 +104,10 @@ extern void http_end_stream(struct http *http); /* the same, for the last time: 
 /* The answer is this error; what was in fields and body is dropped. */
 extern void http_error(struct http *http, const struct rpc_error *error);
 extern void http_refuse(struct http *http, int status, const char *reason, const char *message);
+
+/* The same, but the fields stay: those that the status asks for. */
+extern void http_refuse_with_fields(struct http *http, int status, const char *reason, const char *message);
+
 extern void http_cut(struct http *http); /* end the connection at once: the handler is not told any more */
 
 /* Which trace the request says it belongs to; false, and empty: none. */

@@ -110,14 +110,13 @@ is_harmless(const char *path)
 }
 
 static void
-answer_text(struct http *http, int status, const char *text)
+answer_text(struct http *http, const char *text)
 {
 	http->type = "text/plain; charset=utf-8";
 	http_field(http, "Cache-Control", "no-store");
-	buf_clear(&http->body);
 	buf_add_text(&http->body, text);
 	buf_add_char(&http->body, '\n');
-	http_answer(http, status);
+	http_answer(http, 200);
 }
 
 /* Read a regular file into the body; its tag, with quotes. */
@@ -159,7 +158,7 @@ page_file(struct http *http)
 	harmless = root >= 0 && asked->length < sizeof path && is_harmless(path);
 	fd = harmless ? openat(root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	if (fd < 0 || !read_file(http, fd, tag, sizeof tag))
-		answer_text(http, 404, "not found");
+		http_refuse(http, 404, "not_found", "there is nothing here");
 	else
 	{
 		http->type = content_type(path);
@@ -176,7 +175,7 @@ page_file(struct http *http)
 void
 page_health(struct http *http)
 {
-	answer_text(http, 200, "ok");
+	answer_text(http, "ok");
 }
 
 void
@@ -205,14 +204,14 @@ void
 page_readiness(struct http *http)
 {
 	if (pool_is_ready() && hub_is_hearing() && catalog_is_ready() && server_is_accepting())
-		answer_text(http, 200, "ready");
+		answer_text(http, "ready");
 	else
-		answer_text(http, 503, "not ready");
+		http_refuse(http, 503, "not_ready", "this worker cannot serve now");
 }
 
 void
 page_socket(struct http *http)
 {
 	http_field(http, "Upgrade", "websocket");
-	answer_text(http, 426, "this is a WebSocket");
+	http_refuse_with_fields(http, 426, "upgrade_required", "this is a WebSocket");
 }

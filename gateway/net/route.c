@@ -117,10 +117,23 @@ route(struct http *http)
 		place->begin(http);
 }
 
+/* libwebsockets would end others without a word. */
+static bool
+is_handshake(const struct head *head)
+{
+	struct slice value;
+
+	return head_field(head, "sec-websocket-key", &value) == 1 &&
+		   (head_field(head, "sec-websocket-protocol", &value) == 0 ||
+			head_has_token(head, "sec-websocket-protocol", "chat.v1"));
+}
+
 bool
 route_refuses_upgrade(struct http *http)
 {
-	if (http->refusal == 0 && cors_allows(http->head) && head_is(&http->head->path, "/ws"))
+	bool found = head_is(&http->head->path, "/ws");
+
+	if (http->refusal == 0 && cors_allows(http->head) && found && is_handshake(http->head))
 		return false;
 	http->close = true;
 	if (http->refusal != 0)
@@ -130,7 +143,9 @@ route_refuses_upgrade(struct http *http)
 		stats_add(STAT_REFUSED_ORIGIN, 1);
 		http_refuse(http, 403, "origin_not_allowed", "pages of that origin may not use this gateway");
 	}
-	else
+	else if (!found)
 		http_refuse(http, 404, "not_found", "WebSockets are at /ws");
+	else
+		http_refuse(http, 400, "bad_request", "no Sec-WebSocket-Key, or a subprotocol other than chat.v1");
 	return true;
 }

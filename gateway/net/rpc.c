@@ -6,8 +6,8 @@
  * 1. The body is read whole; it has frame_limit bytes at most, like a frame of a WebSocket.
  * 2. A visitor (chat/session.c) is opened with the request's Bearer token and given the body; the calls go their
  *	  usual way, with the same limits and the same order.
- * 3. What the visitor sends is the answer: 200, also when a call failed, since the call's own error says so; 400 when
- *	  there was no JSON-RPC to answer. A visitor that ends without a word had only notifications: 204.
+ * 3. What the visitor sends is the answer: 200, also when a call failed, since the call's own error says so; 400 when the
+ *	  body was neither a request nor a batch. A visitor that ends without a word had only notifications: 204.
  * 4. Who is refused as a whole (bad token, database away) gets that error with its status.
  *
  * A client that goes away closes its visitor: calls that run end unheard, others are not begun.

@@ -16,7 +16,7 @@
  *	  see anything of it. server_is_quiet says when nobody is left, nor anybody whose request is still to come.
  *
  * Compression and HTTP/2 are off: see the options, ws_confirm and http.c. One protocol serves
- * chat.v1 and clients that ask for none; a client that asks only for others is refused by the library.
+ * chat.v1 and clients that ask for none; a client that asks only for others is refused by route.c.
  *
  * Called from: main.c, net/http. Calls: net/ws, net/http, net/page, libwebsockets, libuv.
  */

@@ -281,6 +281,8 @@ export class ChatClient
 		}
 		catch (error)
 		{
+			if (error.reason === 'bad_cursor' && this.cursor !== null && this.token === token && socket === this.#socket)
+				return this.#beginAnew();
 			const refused = error.code >= 400 && error.code < 500 && error.code !== 429;
 			if (this.token === token && refused)
 				this.#signOut(error);
@@ -288,6 +290,15 @@ export class ChatClient
 				this.#lost(0, error.message, error.retryAfter);
 			throw error;
 		}
+	}
+
+	// The server knows our cursor to be wrong: what has come since is unknown.
+	async #beginAnew()
+	{
+		this.#forgetEvents();
+		const session = await this.#authenticate();
+		this.#told('reset', {});
+		return session;
 	}
 
 	#becomeReady({ user_id, session_id, expires_at, cursor })

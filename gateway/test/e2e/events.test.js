@@ -56,9 +56,13 @@ describe('streams of events', () => {
 		const bad = await ask({ token: 'nonsense' });
 		assert.deepEqual([bad.status, await reason(bad)], [401, 'bad_token']);
 		assert.equal((await ask({ token: user.token, headers: { Origin: 'https://evil.example' } })).status, 403);
-		for (const since of ['x', '-1', '99999999999999999999', '1.5'])
-			assert.equal((await ask({ token: user.token, since })).status, 400, since);
-		assert.equal((await ask({ token: user.token, lastId: 'x' })).status, 400);
+		const future = await world.sql(`SELECT chat.id_at(clock_timestamp() + interval '70 s')`);
+		for (const cursor of ['x', '-1', '99999999999999999999', '1.5', '9223372036854775807', future])
+			for (const where of [{ since: cursor }, { lastId: cursor }])
+			{
+				const answer = await ask({ token: user.token, ...where });
+				assert.deepEqual([answer.status, await reason(answer)], [400, 'bad_cursor'], cursor);
+			}
 		for (const method of ['HEAD', 'POST', 'PUT', 'DELETE'])
 			assert.equal((await ask({ token: user.token, method })).status, 405, method);
 		assert.equal((await ask({ token: user.token, method: 'HEAD' })).headers.allow, 'GET');

@@ -38,6 +38,28 @@ describe('draining', () => {
 		const times = endings.map(({ at }) => at).sort((a, b) => a - b);
 		assert.ok(times.at(-1) - times[0] > 700, `${times}: spread`);
 		assert.deepEqual(await within(world.gateway.exited, 'exit'), { code: 0, signal: null });
+		assert.equal(world.gateway.log.match(/level=info .*event=worker_left message="worker=\d pid=\d+ exit=0"/g)?.length, 2);
+		assert.doesNotMatch(world.gateway.log, /level=(warn|error)|worker_died/, 'all of this is as it should be');
+	});
+
+	test('a worker that dies before is started again, one that is killed at the end is told of', async () => {
+		world.knobs = { workers: 2, drain_seconds: '10min' };
+		await world.startGateway();
+		const [victim] = await world.gateway.workers();
+		process.kill(victim, 'SIGKILL');
+		await said(world, new RegExp(`level=warn .*event=worker_died message="worker=\\d pid=${victim} signal=9 restart_in_ms=\\d+"`));
+		await until(async () => (await world.gateway.workers()).length === 2, 'another one');
+		await world.gateway.ready(world.port);
+		const [alice] = await world.crowd(1);
+		const sockets = await Promise.all(Array.from({ length: 20 }, () => world.connect(alice)));
+		world.gateway.process.kill('SIGTERM');
+		await said(world, /event=draining/);
+		const [last] = await world.gateway.workers();
+		process.kill(last, 'SIGKILL');
+		await said(world, new RegExp(`level=warn .*event=worker_left message="worker=\\d pid=${last} signal=9"`));
+		world.gateway.process.kill('SIGTERM');
+		await within(world.gateway.exited, 'exit', 5000);
+		await Promise.all(sockets.map(socket => socket.ending()));
 	});
 
 	test('a second SIGTERM ends it at once', async () => {

@@ -95,19 +95,36 @@ describe('refusals', () => {
 		assert.equal(body.error.data.reason, 'bad_token');
 	});
 
-	test('no JSON is 400, a longer body than a frame 413, another type 415', async () => {
-		for (const [body, code] of [['{', -32700], ['', -32700], ['[]', -32600], [JSON.stringify(Array(100).fill(call('ping'))), -32600]])
+	test('what is no JSON-RPC is 400, a longer body than a frame 413, another type 415', async () => {
+		for (const [body, code] of [['{', -32700], ['', -32700], ['[]', -32600], ['{}', -32600], ['1', -32600], ['"\\u0000"', -32600],
+			['{"jsonrpc":"1.0","id":1,"method":"ping"}', -32600], ['{"jsonrpc":"2.0","id":1,"method":"\\ud83d"}', -32600],
+			[JSON.stringify(Array(100).fill(call('ping'))), -32600]])
 		{
 			const answer = await post(body);
 			assert.equal(answer.status, 400, body);
 			assert.equal(answer.body.error.code, code);
 		}
-		assert.equal((await post('1')).status, 200);
 		assert.equal((await post('x'.repeat(65537))).status, 413);
 		assert.equal((await post('x'.repeat(3_000_000))).status, 413);
 		assert.equal((await post(call('ping'), { type: 'text/plain' })).status, 415);
 		assert.equal((await post(call('ping'), { type: 'application/jsonx' })).status, 415);
 		assert.equal((await post(call('ping'), { type: 'application/json; charset=utf-8' })).status, 200);
+	});
+
+	test('a request with a parameter that cannot be stored is one that failed, in a batch only that', async () => {
+		const bad = '{"jsonrpc":"2.0","id":7,"method":"register_user","params":{"user_name":"\\u0000"}}';
+		const { status, body } = await post(bad);
+		assert.deepEqual([status, body.id, body.error.code, body.error.data.parameter], [200, 7, -32602, 'user_name']);
+		const batch = await post(`[${ping},${bad},{}]`);
+		assert.equal(batch.status, 200);
+		assert.deepEqual(batch.body.map(({ id }) => id).toSorted(), [1, 7, null]);
+		assert.equal(batch.body.find(({ id }) => id === 1).result, 'pong');
+	});
+
+	test('a batch that is too long is told how long it may be', async () => {
+		const { body } = await post(Array(33).fill(call('ping')));
+		assert.deepEqual(body.error.data, { reason: 'batch_too_long', hint: 'a batch has at most 32 requests' });
+		assert.equal((await post(Array(32).fill(call('ping')))).body.length, 32);
 	});
 
 	test('other methods are 405 and say which serve', async () => {

@@ -102,9 +102,24 @@ describe('http', () => {
 
 	test('/healthz', async () => assert.equal((await fetch(`${world.http}/healthz`)).status, 200));
 
-	test('what is not there is 404', async () => {
-		for (const path of ['/nothing', '/nothing.html', '/ws/x', '/index.html/x'])
-			assert.equal((await get(path)).status, 404, path);
+	// A failure is the documented object, its code the status; asked for by HEAD it is the same without the body.
+	const fails = async (path, status, reason) => {
+		const response = await fetch(`${world.http}${path}`);
+		const { error, id } = await response.json();
+		assert.deepEqual([response.status, response.headers.get('content-type'), id, error.code, error.data.reason],
+			[status, 'application/json', null, status, reason], path);
+		const head = await fetch(`${world.http}${path}`, { method: 'HEAD' });
+		assert.deepEqual([head.status, await head.text()], [status, ''], path);
+		return response;
+	};
+
+	test('what is not there is 404, as JSON', async () => {
+		for (const path of ['/nothing', '/nothing.html', '/ws/x', '/index.html/x', '/.git/config'])
+			await fails(path, 404, 'not_found');
+	});
+
+	test('/ws without an upgrade is 426, as JSON, and says to what', async () => {
+		assert.equal((await fails('/ws', 426, 'upgrade_required')).headers.get('upgrade'), 'websocket');
 	});
 
 	test('no path leads out of the folder', async () => {
@@ -143,8 +158,14 @@ describe('http', () => {
 			[world.url, ['other.v9']]])
 		{
 			const socket = new Socket(url, {}, protocols);
-			await assert.rejects(within(socket.opened, 'refusal'), `${url} ${protocols}`);
+			await assert.rejects(within(socket.opened, 'refusal'), { status: url === world.url ? 400 : 404 }, `${url} ${protocols}`);
 		}
+		const { answer } = await raw('GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n');
+		assert.deepEqual(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))).error.data, { reason: 'bad_request' });
+		const others = new Socket(world.url, {}, ['other.v9', 'chat.v1']);
+		await within(others.opened, 'one of them will do');
+		assert.equal(others.ws.protocol, 'chat.v1');
+		await others.close();
 	});
 });
 

@@ -55,13 +55,45 @@ describe('replay', () => {
 		assert.ok(BigInt(answer.cursor) <= BigInt(await world.sql('SELECT chat.horizon()')));
 		const other = await world.enter(alice);
 		assert.match(other.answer.cursor, /^\d+$/);
-		for (const since of [-1, 'x', 1.5, {}, '99999999999999999999'])
+		for (const since of ['x', 1.5, {}, '99999999999999999999'])
 			assert.equal((await refused(other.call('authenticate', { token: alice.token, since }))).code, -32602);
 		// From the future: the database alone can tell, and no line of the log is to be had for it.
 		await other.call('authenticate', { token: alice.token, since: '9223372036854775807' });
 		await other.reply(frame => frame.method === 'resync');
 		assert.doesNotMatch(world.gateway.log, /event=replay_failed/);
 		await closeAll([socket, other]);
+	});
+
+	test('a cursor from the future, or a negative one, is refused before the token is looked at, and logged by nobody', async () => {
+		const alice = await world.user('alice');
+		const socket = await world.connect();
+		const ahead = seconds => world.sql(`SELECT chat.id_at(clock_timestamp() + interval '${seconds} s')`);
+		for (const since of ['9223372036854775807', '-9223372036854775808', -1, await ahead(70), await ahead(3600 * 24 * 365)])
+		{
+			const { code, data } = await refused(socket.call('authenticate', { token: 'nonsense', since }));
+			assert.deepEqual([code, data.reason, data.parameter], [400, 'bad_cursor', 'since'], since);
+		}
+		const since = await ahead(50);
+		assert.equal((await socket.call('authenticate', { token: alice.token, since })).cursor, since, 'clocks differ');
+		await synced(socket);
+		await socket.close();
+		assert.doesNotMatch(world.gateway.log, /level=error/);
+	});
+
+	test('where the ids of the database are ahead of our clock, so may cursors be', async () => {
+		const [user] = await world.crowd(1);
+		const socket = await world.connect();
+		const since = await world.sql(`SELECT chat.id_at(clock_timestamp() + interval '5 min')`);
+		const outcome = () => socket.call('authenticate', { token: user.token, since }).then(() => 'taken', ({ data }) => data.reason);
+		const original = await world.sql(`SELECT pg_get_functiondef('chat.publish_horizon'::regproc)`);
+		assert.equal(await outcome(), 'bad_cursor');
+		await world.sql(original.replace('chat.publish_horizon(', 'chat.publish_at_once('));
+		await world.sql(`CREATE OR REPLACE FUNCTION chat.publish_horizon(channel text, OUT horizon bigint, OUT delivery text) LANGUAGE sql SECURITY DEFINER AS
+			$$ SELECT p.horizon + (300000::bigint << 22), p.delivery FROM chat.publish_at_once(channel) p $$`);
+		await until(async () => await outcome() === 'taken', 'taken');
+		await world.sql(`${original}; DROP FUNCTION chat.publish_at_once`);
+		await until(async () => await outcome() === 'bad_cursor', 'refused again');
+		await socket.close();
 	});
 
 	test('all that was missed comes in the order of its ids, over many pages, then synced, then live', async () => {
@@ -313,11 +345,17 @@ describe('replay', () => {
 		const { id } = await sender.call('send_message', { chat_id: small, body: 'live all the same' });
 		await socket.event(event => event.id === id, 'a live one');
 		await restore();
+		const log = world.gateway.log.length;
+		restore = await replaceSync(`RAISE 'the clock there is behind' USING ERRCODE = 'MC400', DETAIL = 'id_in_future';`);
+		await again();
+		await socket.reply(({ method }) => method === 'resync');
+		assert.doesNotMatch(world.gateway.log.slice(log), /level=error/, 'the client could have it at will');
+		await restore();
 		await world.sql('CREATE SEQUENCE public.attempts; GRANT USAGE ON SEQUENCE public.attempts TO PUBLIC');
 		restore = await replaceSync(`IF nextval('public.attempts') < 3 THEN RAISE 'not now' USING ERRCODE = '57014'; END IF; ${atOnce}`);
 		await again();
 		await synced(socket);
-		assert.equal(socket.count('resync'), 1);
+		assert.equal(socket.count('resync'), 2);
 		await restore();
 		await closeAll([sender, socket]);
 	});

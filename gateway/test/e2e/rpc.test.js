@@ -44,6 +44,18 @@ describe('json-rpc', () => {
 		assert.match(error.text + JSON.stringify(error.data), /user_id/);
 	});
 
+	test('null for a required parameter is what leaving it out is, for an optional one its default', async () => {
+		for (const [method, { [0]: name, ...others }] of [['open_direct_chat', { 0: 'user_id' }], ['remove_member', { 0: 'user_id', chat_id: '1' }],
+			['get_users', { 0: 'user_ids' }], ['edit_message', { 0: 'body', chat_id: '1', message_id: '1' }], ['set_member_role', { 0: 'role', chat_id: '1', user_id: '1' }]])
+		{
+			const missing = await refused(socket.call(method, others));
+			const none = await refused(socket.call(method, { ...others, [name]: null }));
+			assert.deepEqual([none.code, none.data], [-32602, missing.data], method);
+			assert.equal(none.data.parameter, name);
+		}
+		assert.deepEqual(await socket.call('list_chats', { page_size: null, before_id: null }), await socket.call('list_chats'));
+	});
+
 	test('an unknown parameter is -32602 and named', async () => {
 		const error = await refused(socket.call('open_direct_chat', { user_id: alice.id, colour: 'red' }));
 		assert.equal(error.code, -32602);
@@ -141,17 +153,95 @@ describe('json-rpc', () => {
 		assert.ok(answers.every(profile => profile.id === alice.id));
 	});
 
-	test('duplicate keys and NUL never reach the database', async () => {
-		const twice = await answer('{"jsonrpc":"2.0","id":"twice","method":"get_user","params":{"user_id":"1","user_id":"2"}}');
-		assert.ok([-32700, -32600, -32602].includes(twice.error?.code), JSON.stringify(twice));
-		const nul = await answer('{"jsonrpc":"2.0","id":"nul","method":"search_users","params":{"pattern":"a\\u0000b"}}');
-		assert.ok([-32700, -32600, -32601, -32602].includes(nul.error?.code), JSON.stringify(nul));
+	const deep = levels => '['.repeat(levels) + ']'.repeat(levels);
+	const unreadable = [
+		['{"pattern":"a\\u0000b"}', 'pattern', /u0000/],
+		['{"pattern":"\\ud83d"}', 'pattern', /surrogate/],
+		['{"page_size":99999999999999999999,"pattern":"ab"}', 'page_size', /64 bits/],
+		['{"pattern":"ab","page_size":1e400}', 'page_size', /64 bits/],
+		[`{"pattern":"ab","page_size":${deep(31)}}`, 'page_size', /32 levels/],
+		[`{"pattern":"ab","page_size":${deep(5000)}}`, 'page_size', /32 levels/],
+		['{"pattern":"ab","pattern":"cd"}', 'pattern', /same member twice/],
+		['{"pattern":{"a":1,"a":2}}', 'pattern', /same member twice/]
+	];
+
+	test('JSON that cannot be stored is refused to who sent it, and the parameter is named', async () => {
+		for (const [params, parameter, hint] of unreadable)
+		{
+			const { id, error } = await answer(`{"jsonrpc":"2.0","id":"mine","method":"search_users","params":${params}}`);
+			assert.deepEqual([id, error.code, error.data.reason, error.data.parameter], ['mine', -32602, 'invalid_params', parameter], params);
+			assert.match(error.data.hint, hint);
+		}
+		await alive();
+	});
+
+	test('where no parameter is to blame it is -32600, with the id when that can be told', async () => {
+		for (const [text, mine] of [
+			['{"jsonrpc":"2.0","id":7,"method":"\\ud83d","params":{}}', 7],
+			['{"jsonrpc":"2.0","id":7,"method":"search_users","params":{"\\u0000":1}}', 7],
+			['{"jsonrpc":"2.0","id":7,"method":"get_profile","method":"get_profile"}', 7],
+			['{"jsonrpc":"2.0","id":7,"id":8,"method":"get_profile"}', null],
+			['{"jsonrpc":"2.0","id":9223372036854775808,"method":"get_profile"}', null],
+			['{"jsonrpc":"2.0","id":"\\u0000","method":"search_users","params":{"pattern":"\\u0000"}}', null],
+			['"\\u0000"', null],
+			['1e400', null]
+		])
+		{
+			const { id, error } = await answer(text);
+			assert.deepEqual([id, error?.code, error?.data.reason], [mine, -32600, 'invalid_request'], text);
+		}
+		await alive();
+	});
+
+	test('of a batch only what cannot be stored is refused, the rest runs', async () => {
+		const good = id => `{"jsonrpc":"2.0","id":${id},"method":"get_user","params":{"user_id":"${alice.id}"}}`;
+		for (const [params, parameter] of unreadable)
+		{
+			const bad = `{"jsonrpc":"2.0","id":"bad","method":"search_users","params":${params}}`;
+			const frame = await answer(`[${good(1)}, ${bad} ,${good(2)},${good('9223372036854775808')},1e400,[]]`);
+			const byId = id => frame.filter(each => each.id === id);
+			assert.equal(frame.length, 6, params);
+			assert.deepEqual([byId(1)[0].result.id, byId(2)[0].result.id], [alice.id, alice.id], params);
+			assert.deepEqual([byId('bad')[0].error.code, byId('bad')[0].error.data.parameter], [-32602, parameter], params);
+			assert.deepEqual(byId(null).map(({ error }) => error.code), [-32600, -32600, -32600], params);
+		}
+		const { error } = await answer(`[${Array(33).fill('"\\u0000"')}]`);
+		assert.equal(error.data.reason, 'batch_too_long');
+		await alive();
+	});
+
+	test('calls in flight are answered whatever comes between them', async () => {
+		const calls = [];
+		for (const [params] of unreadable)
+		{
+			calls.push(socket.call('get_profile'));
+			socket.send(`{"jsonrpc":"2.0","id":"between","method":"search_users","params":${params}}`);
+		}
+		assert.ok((await Promise.all(calls)).every(({ id }) => id === alice.id));
+		for (const _ of unreadable)
+			assert.equal((await socket.reply()).id, 'between');
+	});
+
+	test('a notification that cannot be stored is not answered', async () => {
+		socket.send('{"jsonrpc":"2.0","method":"search_users","params":{"pattern":"\\u0000"}}');
+		await alive();
+		assert.deepEqual(socket.others, []);
+	});
+
+	test('text that is cut off, or goes on, is no JSON, whatever else is wrong with it', async () => {
+		for (const [text, hint] of [['{"jsonrpc":"2.0","id":1,"params":{"a":"\\u0000"}', /too early/], ['[{"a":1,"a":2}]]', /behind/],
+			[`${deep(40)}]`, /behind/], ['['.repeat(30000), /too early/], ['['.repeat(60000), /32 levels/], ['{"id":1,"params":{"a":1e400},}', /malformed/]])
+		{
+			const { error, id } = await answer(text);
+			assert.deepEqual([error.code, id], [-32700, null], text.slice(0, 60));
+			assert.match(error.data.hint, hint);
+		}
 		await alive();
 	});
 
 	test('deep nesting is an error, not a crash', async () => {
-		const { error } = await answer('['.repeat(30000) + ']'.repeat(30000));
-		assert.ok([-32700, -32600].includes(error.code));
+		const [{ error, id }] = await answer(deep(30000)); // a batch of one thing that is no request
+		assert.deepEqual([error.code, id], [-32600, null]);
 		await alive();
 	});
 

@@ -111,7 +111,7 @@ describe('text', () => {
 		{
 			a.send(`{"jsonrpc":"2.0","id":"odd","method":"send_message","params":{"chat_id":"${chat_id}","body":"${escape}"}}`);
 			const frame = await a.reply();
-			assert.ok([-32700, -32602, -32600, 400].includes(frame.error?.code), JSON.stringify(frame));
+			assert.deepEqual([frame.id, frame.error?.code, frame.error?.data.parameter], ['odd', -32602, 'body'], JSON.stringify(frame));
 		}
 		await unharmed();
 	});

@@ -46,6 +46,26 @@ nested(int depth, bool good)
 	json_decref(value);
 }
 
+/* A number so many arrays deep, as a member; then with the last bracket of another kind. */
+static void
+scanned(int depth, bool good)
+{
+	size_t length = (size_t) (2 * depth + 7);
+	char *text = malloc(length);
+	struct slice value;
+
+	memcpy(text, "{\"a\":", 5);
+	memset(text + 5, '[', (size_t) depth);
+	text[5 + depth] = '0';
+	memset(text + 6 + depth, ']', (size_t) depth);
+	text[length - 1] = '}';
+	ok(json_member(text, length, "a", &value) == good,
+	   good ? "scanned however deep" : "deeper than any frame");
+	text[length - 2] = '}';
+	ok(!json_member(text, length, "a", &value), "a bracket of the wrong kind");
+	free(text);
+}
+
 /* The elements with a bar behind each, then "ok" when the text was a whole array. */
 static void
 elements(const char *text, const char *wanted)
@@ -59,6 +79,33 @@ elements(const char *text, const char *wanted)
 	if (at == strlen(text) + 1)
 		strcat(all, "ok");
 	is(all, strlen(all), wanted, text);
+}
+
+/* Each member as name=value and a bar, then "ok" when the text was a whole object. */
+static void
+pairs(const char *text, const char *wanted)
+{
+	struct slice name;
+	struct slice value;
+	char all[200] = "";
+	size_t at = 0;
+
+	while (json_pair(text, strlen(text), &at, &name, &value))
+		snprintf(all + strlen(all), sizeof all - strlen(all), "%.*s=%.*s|", (int) name.length, name.text,
+				 (int) value.length, value.text);
+	if (at == strlen(text) + 1)
+		strcat(all, "ok");
+	is(all, strlen(all), wanted, text);
+}
+
+/* The text from the fault on. */
+static void
+faulty(const char *text, const char *wanted)
+{
+	const char *from = text + json_fault(text, strlen(text));
+
+	ok(json_is_whole(text, strlen(text)), "it is JSON");
+	is(from, strlen(from), wanted, text);
 }
 
 int
@@ -80,11 +127,16 @@ main(void)
 	round_trip("{\"a\":1,\"a\":2}", "an object has the same member twice");
 	round_trip("\"\\u0000\"", "\\u0000 cannot be stored");
 	round_trip("{\"\\u0000\":1}", "\\u0000 cannot be stored");
-	round_trip("\"\\ud800\"", "malformed JSON");
+	round_trip("\"\\ud800\"", "half of a surrogate pair is no character");
+	round_trip("[\"\\udc00x\"]", "half of a surrogate pair is no character");
+	round_trip("[\"\\ud800\"", "the text ends too early");
+	round_trip("[\"\\u0000\",]", "malformed JSON");
+	round_trip("{\"a\":1,\"a\":\"\xff\"}", "the text is not UTF-8");
 	round_trip("[1] 2", "there is something behind the value");
 	round_trip("[1", "the text ends too early");
 	round_trip("", "the text ends too early");
 	round_trip("[1,]", "malformed JSON");
+	round_trip("{\"a\":1}}", "there is something behind the value");
 	round_trip("\"\xff\"", "the text is not UTF-8");
 	round_trip("[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"]",
 			   "[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"]");
@@ -104,6 +156,9 @@ main(void)
 	ok(!json_member("{\"a\":\"\\x\"}", 10, "a", &(struct slice){0}), "an unknown escape");
 	ok(!json_member("[1]", 3, "a", &(struct slice){0}), "no object");
 	ok(!json_member("{}", 2, "a", &(struct slice){0}), "an empty object");
+	scanned(3, true);
+	scanned(32768, true);
+	scanned(32769, false);
 	elements("[{\"a\":[1,2]},\"],\" , null,-1.5e3]", "{\"a\":[1,2]}|\"],\"|null|-1.5e3|ok");
 	elements(" [ [] , {} ] ", "[]|{}|ok");
 	elements("[]", "ok");
@@ -115,5 +170,21 @@ main(void)
 	elements("[1]]", "1|");
 	elements("{\"a\":1}", "");
 	elements("", "");
+	pairs("{\"a\":[1,2],\"\\u0062\" : {\"c\":\"}\"} , \"\":null}",
+		  "\"a\"=[1,2]|\"\\u0062\"={\"c\":\"}\"}|\"\"=null|ok");
+	pairs(" { } ", "ok");
+	pairs("{\"a\":1,}", "\"a\"=1|");
+	pairs("{\"a\":1,\"b\"}", "\"a\"=1|");
+	pairs("[1]", "");
+	faulty("[\"\\u0000\",2]", "\",2]");
+	faulty("[\"\u00e9\U0001F600\\ud83d\",2]", "\",2]");
+	faulty("{\"\\u0000\":1}", "\":1}");
+	faulty("[1,99999999999999999999 ,2]", "9 ,2]");
+	faulty("[1e400]", "0]");
+	faulty("{\"a\":{\"b\":1,\"b\":2}}", "\":2}}");
+	faulty("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"\"]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+		   "[\"\"]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
+	ok(!json_is_whole("{\"a\":1", 6), "an end too early is not whole");
+	ok(!json_is_whole("\"\xff\"", 3), "what is not UTF-8 is not whole");
 	return done();
 }

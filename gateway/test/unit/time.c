@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* Unit test of codec/time: timestamps as numbers. */
+/* Unit test of codec/time: timestamps and ids as numbers. */
 #include "codec/time.h"
 
 #include "test/unit/tap.h"
@@ -29,5 +29,9 @@ main(void)
 	reads("2025-12-31", 0);
 	reads("", 0);
 	ok(time_milliseconds(NULL, 0) == 0, "no text at all");
+	ok(time_of_id(0) == time_milliseconds("2025-01-01T00:00:00Z", 20), "the first id");
+	ok(time_of_id((INT64_C(86400000) << 22) + 4194303) == time_milliseconds("2025-01-02T00:00:00Z", 20),
+	   "an id's node and number are not its time");
+	ok(time_of_id(INT64_MAX) == INT64_C(1735689600000) + (INT64_C(1) << 41) - 1, "the last id");
 	return done();
 }

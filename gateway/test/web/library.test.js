@@ -109,6 +109,22 @@ describe('chat.js', () => {
 		assert.equal((await fails(client.authenticate('older'))).reason, 'bad_token');
 	});
 
+	test('a cursor that the server refuses is given up, not the session, and everything is to be read again', async () => {
+		const client = make({ cursor: '9223372036854775807' });
+		const told = [];
+		client.on('notification', ({ method }) => told.push(method));
+		const { authenticate } = answers;
+		answers.authenticate = params => (params.since ? { code: 400, message: 'that is no cursor', data: { reason: 'bad_cursor', parameter: 'since' } }
+			: { ...authenticate(params), cursor: '77' });
+		assert.deepEqual(await client.call('get_profile'), { id: '1' });
+		assert.deepEqual([client.token, client.cursor, client.state], ['secret', '77', 'ready']);
+		await until(() => told.length, 'reset');
+		assert.deepEqual(told, ['reset']);
+		assert.deepEqual(heard.map(({ method, params }) => [method, params.since]),
+			[['authenticate', '9223372036854775807'], ['authenticate', undefined], ['get_profile', undefined]]);
+		client.close();
+	});
+
 	test('a revoked session signs out; an overloaded gateway does not', async () => {
 		const client = make();
 		const out = new Promise(resolve => client.on('signed_out', resolve));
