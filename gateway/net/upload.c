@@ -7,7 +7,8 @@
  *														  \__ the body ends before the file: 202, go on later
  *
  * An upload is resumable by its id: what was received when a connection breaks is kept, and byte_offset says where
- * the next body begins. An empty body finishes it, or tells how much is there.
+ * the next body begins. An empty body finishes it, or tells how much is there. Once it has finished, finish_upload
+ * answers the file, and so does every piece that is sent again.
  *
  * The body is only asked for (100 Continue) when the upload was begun: one that is refused need not be sent.
  *
@@ -133,6 +134,32 @@ append(struct upload *upload, size_t length, errand_done done)
 	transfer_run(&upload->base, "append_upload", values, 2, &bytes, false, done);
 }
 
+/* The errand has failed, for this reason, and that is not all that is to be said. */
+static bool
+is_because(const struct upload *upload, const struct rpc_error *error, const char *reason)
+{
+	return error != NULL && error->reason != NULL && strcmp(error->reason, reason) == 0 &&
+		   !upload->base.answered;
+}
+
+static void
+fail_too_large(struct upload *upload)
+{
+	transfer_fail(&upload->base, 413, "too_large", "there are more bytes than were announced");
+}
+
+static void finish(struct upload *upload);
+
+/* There is no upload of that id any more: is there a file? */
+static bool
+has_ended(struct upload *upload, const struct rpc_error *error)
+{
+	if (upload->base.id[0] == '\0' || !is_because(upload, error, "no_such_upload"))
+		return false;
+	finish(upload);
+	return true;
+}
+
 /* Where it stands, for who sent an empty body. */
 static void
 on_stands(void *arg, const struct rpc_error *error, const struct method *method,
@@ -140,7 +167,7 @@ on_stands(void *arg, const struct rpc_error *error, const struct method *method,
 {
 	struct upload *upload = arg;
 
-	if (transfer_is_good(&upload->base, error))
+	if (!has_ended(upload, error) && transfer_is_good(&upload->base, error))
 		answer_row(upload, 202, method, result);
 }
 
@@ -150,13 +177,16 @@ on_finished(void *arg, const struct rpc_error *error, const struct method *metho
 {
 	struct upload *upload = arg;
 
-	if (upload->probing && error != NULL && error->reason != NULL &&
-		strcmp(error->reason, "upload_incomplete") == 0 && !upload->base.answered)
+	if (upload->probing && is_because(upload, error, "upload_incomplete"))
 	{
 		upload->base.at = 0;
 		append(upload, 0, on_stands);
 	}
-	else if (transfer_is_good(&upload->base, error))
+	else if (!transfer_is_good(&upload->base, error))
+		return;
+	else if (upload->base.http->length > 0 && upload->end > transfer_number(result, "size"))
+		fail_too_large(upload);
+	else
 		answer_row(upload, 201, method, result);
 }
 
@@ -174,7 +204,7 @@ on_appended(void *arg, const struct rpc_error *error, const struct method *metho
 {
 	struct upload *upload = arg;
 
-	if (!transfer_is_good(&upload->base, error))
+	if (has_ended(upload, error) || !transfer_is_good(&upload->base, error))
 		return;
 	if (upload->base.at < upload->end)
 		advance(upload);
@@ -232,14 +262,13 @@ on_begun(void *arg, const struct rpc_error *error, const struct method *method,
 	int64_t size;
 	int64_t received;
 
-	if (!transfer_is_good(&upload->base, error))
+	if (has_ended(upload, error) || !transfer_is_good(&upload->base, error))
 		return;
 	size = transfer_number(result, "size");
 	received = transfer_number(result, "received");
 	snprintf(upload->base.id, sizeof upload->base.id, "%lld", (long long) transfer_number(result, "id"));
-	upload->end = upload->base.at + upload->base.http->length;
 	if (upload->end > size)
-		transfer_fail(&upload->base, 413, "too_large", "there are more bytes than were announced");
+		fail_too_large(upload);
 	else if (received == size && (upload->args[ARG_UPLOAD] == NULL || upload->base.http->length == 0))
 		finish(upload);
 	else if (upload->base.http->length == 0)
@@ -260,7 +289,8 @@ begin_upload(struct upload *upload)
 		{"client_key", upload->args[ARG_KEY]},
 	};
 
-	snprintf(length, sizeof length, "%lld", (long long) (upload->base.at + upload->base.http->length));
+	upload->end = upload->base.at + upload->base.http->length;
+	snprintf(length, sizeof length, "%lld", (long long) upload->end);
 	if (upload->args[ARG_UPLOAD] == NULL)
 		transfer_run(&upload->base, "begin_upload", values, 5, NULL, false, on_begun);
 	else if (upload->base.http->length == 0)

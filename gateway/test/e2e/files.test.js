@@ -184,6 +184,35 @@ describe('uploads', () => {
 		assert.equal((await upload(alice, { upload_id }, '')).body.id, upload_id);
 	});
 
+	test('a piece sent again after the end, its answer lost, is answered with the file', async () => {
+		const bytes = randomBytes(chunk + 1000);
+		const first = await upload(alice, { name: 'again', size: bytes.length }, bytes.subarray(0, 500));
+		const upload_id = first.body.id;
+		const last = () => upload(alice, { upload_id, byte_offset: 500 }, bytes.subarray(500));
+		const both = await Promise.all([last(), last()]);
+		assert.deepEqual(both.map(({ status }) => status), [201, 201], JSON.stringify(both));
+		const [{ body: file }] = both;
+		for (const [byte_offset, end] of [[500, bytes.length], [0, 500], [0, bytes.length], [chunk, bytes.length], [bytes.length - 1, bytes.length], [7, 8], [0, 0]])
+		{
+			const { status, headers, body } = await upload(alice, { upload_id, byte_offset }, bytes.subarray(byte_offset, end));
+			assert.deepEqual([status, headers.get('location'), body], [201, `/files/${upload_id}`, file], `${byte_offset} to ${end}`);
+		}
+		assert.equal(file.sha256, hash(bytes));
+		const more = await upload(alice, { upload_id, byte_offset: 500 }, bytes);
+		assert.deepEqual([more.status, more.body.error.data.reason], [413, 'too_large']);
+		assert.equal((await upload(bob, { upload_id, byte_offset: 500 }, bytes.subarray(500))).status, 404);
+		await rpc(alice, 'delete_file', { file_id: upload_id });
+		const gone = await upload(alice, { upload_id, byte_offset: 500 }, bytes.subarray(500));
+		assert.deepEqual([gone.status, gone.body.error.data.reason], [404, 'no_such_upload']);
+	});
+
+	test('a key whose upload has expired tells so', async () => {
+		const { body: { id } } = await upload(alice, { name: 'expired', size: 10, client_key: 'expired' }, 'x');
+		await world.sql(`DELETE FROM chat.uploads WHERE id = ${id}`);
+		const { status, body } = await upload(alice, { name: 'expired', size: 10, client_key: 'expired' }, 'x');
+		assert.deepEqual([status, body.error.data.reason], [404, 'no_such_upload']);
+	});
+
 	test('a broken one goes on at what was received', async () => {
 		const bytes = randomBytes(3 * chunk);
 		const client_key = 'broken';
