@@ -406,8 +406,7 @@ check_names(struct call *call, struct rpc_error *error)
 	json_object_foreach(call->params, name, value)
 	{
 		const struct parameter *parameter = parameter_named(call->method, name);
-		bool reserved = strcmp(name, "actor_id") == 0 || strcmp(name, "actor_session_id") == 0 ||
-						strcmp(name, "actor_address") == 0;
+		bool reserved = catalog_fills(name);
 
 		if (reserved)
 			*error = fault_reserved(name);

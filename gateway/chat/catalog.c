@@ -15,7 +15,7 @@
  *
  * Memory: everything of a catalog is in its arena.
  *
- * Called from: chat/call, chat/errand, chat/hub, main.c. Calls: pg/pool, chat/session, chat/errand, codec/value, codec/json.
+ * Called from: chat/call, chat/errand, chat/hub, net/query, main.c. Calls: pg/pool, chat/session, chat/errand, codec/value, codec/json.
  */
 #include "chat/catalog.h"
 
@@ -430,6 +430,12 @@ bool
 catalog_is_awaited(void)
 {
 	return patience.place != 0;
+}
+
+bool
+catalog_fills(const char *parameter)
+{
+	return source_of(parameter) != FROM_CLIENT;
 }
 
 const struct method *

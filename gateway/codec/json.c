@@ -119,6 +119,16 @@ json_read(const char *text, size_t length, const char **why)
 	return value;
 }
 
+bool
+json_is_utf8(const char *text, size_t length)
+{
+	json_t *string = json_stringn(text, length);
+	bool good = string != NULL;
+
+	json_decref(string);
+	return good;
+}
+
 static void
 write_escape(struct buf *out, unsigned char c)
 {

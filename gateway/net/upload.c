@@ -12,7 +12,7 @@
  *
  * The body is only asked for (100 Continue) when the upload was begun: one that is refused need not be sent.
  *
- * Called from: net/route. Calls: net/transfer, chat/render.
+ * Called from: net/route. Calls: net/transfer, net/query, chat/render.
  */
 #include "net/upload.h"
 
@@ -24,12 +24,12 @@
 #include "chat/catalog.h"
 #include "chat/fault.h"
 #include "chat/render.h"
+#include "net/query.h"
 #include "net/transfer.h"
 
-#define ARGUMENT_MOST 1100               /* bytes of an argument: a name of 255 letters */
-#define OFFSET_MOST   (INT64_C(1) << 50) /* beyond any file */
+#define OFFSET_MOST (INT64_C(1) << 50) /* beyond any file */
 
-/* Arguments of POST. */
+/* Parameters of POST. */
 enum
 {
 	ARG_NAME,
@@ -42,8 +42,12 @@ enum
 	ARG_COUNT
 };
 
-static const char *const arg_names[ARG_COUNT] = {"name",       "mime_type", "size",       "sha256",
-												 "client_key", "upload_id", "byte_offset"};
+static const struct query_parameter parameters[ARG_COUNT] = {
+	[ARG_NAME] = {"name", false},         [ARG_TYPE] = {"mime_type", false},
+	[ARG_SIZE] = {"size", true},          [ARG_HASH] = {"sha256", false},
+	[ARG_KEY] = {"client_key", false},    [ARG_UPLOAD] = {"upload_id", true},
+	[ARG_OFFSET] = {"byte_offset", true},
+};
 
 struct upload
 {
@@ -302,30 +306,18 @@ begin_upload(struct upload *upload)
 		append(upload, 0, on_begun);
 }
 
-/* The arguments of POST; false: one of them is bad. */
-static bool
-read_args(struct upload *upload)
-{
-	for (int i = 0; i < ARG_COUNT; i++)
-	{
-		struct buf value = {0};
-		int count = head_parameter(&upload->base.http->head->query, arg_names[i], &value);
-		bool numeric = i == ARG_SIZE || i == ARG_UPLOAD || i == ARG_OFFSET;
-
-		if (count == 1)
-			upload->args[i] = mem_copy(buf_text(&value));
-		buf_free(&value);
-		if (count < 0 || (count == 1 && (strlen(upload->args[i]) > ARGUMENT_MOST ||
-										 (numeric && !transfer_is_number(upload->args[i])))))
-			return false;
-	}
-	return true;
-}
-
 static void
 on_admitted(struct transfer *transfer)
 {
 	begin_upload(upload_of(transfer));
+}
+
+static void
+refuse_parameter(struct upload *upload, int at, const char *hint)
+{
+	struct rpc_error error = query_fault(parameters[at].name, hint);
+
+	transfer_refuse(&upload->base, &error);
 }
 
 void
@@ -338,21 +330,21 @@ upload_begin(struct http *http)
 
 	if (upload == NULL)
 		return;
-	if (!read_args(upload))
+	if (!query_read(http, parameters, ARG_COUNT, upload->args))
 	{
-		transfer_fail(transfer, 400, "invalid_argument", "a parameter of the query is bad");
+		transfer->answered = true;
 		return;
 	}
 	if (upload->args[ARG_OFFSET] != NULL)
 		transfer->at = strtoll(upload->args[ARG_OFFSET], NULL, 10);
 	if (upload->args[ARG_UPLOAD] == NULL && upload->args[ARG_NAME] == NULL)
-		transfer_fail(transfer, 400, "invalid_argument", "name is missing");
+		refuse_parameter(upload, ARG_NAME, "it is missing");
 	else if (transfer->at > OFFSET_MOST || (upload->args[ARG_UPLOAD] == NULL && transfer->at != 0))
-		transfer_fail(transfer, 400, "invalid_argument", "byte_offset is where a begun upload goes on");
+		refuse_parameter(upload, ARG_OFFSET, "where an upload that was begun goes on");
 	else
 	{
 		if (upload->args[ARG_UPLOAD] != NULL)
 			snprintf(transfer->id, sizeof transfer->id, "%s", upload->args[ARG_UPLOAD]);
-		transfer_visit(transfer, false);
+		transfer_visit(transfer, NULL);
 	}
 }
