@@ -4,7 +4,8 @@
  *	  One request on its way from the socket to the database and back.
  *
  *	  RECEIVED --method found, arguments good--> PREPARED --order allows--> RUNNING --done--> answered, freed
- *	     |  (waits while a login is pending)        |  (waits for calls of the same chat)
+ *	     |  (waits while a login is pending,        |  (waits for calls of the same chat)
+ *	     |   or the first catalog is read)          |
  *	     +--------- answered at once: gateway's own method, or an error
  *
  * 1. call_receive makes the call; everything it needs is in one arena, which the answer's last byte destroys.
@@ -379,19 +380,41 @@ static const struct native natives[] = {{"ping", run_ping},
 
 										{"watch_presence", run_watch_presence}};
 
+/* NULL: it is none of the gateway's own. */
+static const struct native *
+native_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof natives / sizeof natives[0]; i++)
+	{
+		if (strcmp(natives[i].name, name) == 0)
+			return &natives[i];
+	}
+	return NULL;
+}
+
 /* True when it is one of the gateway's own, and answered or on its way. */
 static bool
 run_native(struct call *call, struct session *session)
 {
-	for (size_t i = 0; i < sizeof natives / sizeof natives[0]; i++)
-	{
-		if (strcmp(natives[i].name, call->request.method) != 0)
-			continue;
-		call->series = stats_series(SERIES_METHODS, natives[i].name, strlen(natives[i].name));
-		natives[i].run(call, session);
-		return true;
-	}
-	return false;
+	const struct native *native = native_named(call->request.method);
+
+	if (native == NULL)
+		return false;
+	call->series = stats_series(SERIES_METHODS, native->name, strlen(native->name));
+	native->run(call, session);
+	return true;
+}
+
+/* Nobody can say yet what it is: it waits for the first catalog. */
+static bool
+is_early(const struct call *call)
+{
+	const struct native *native;
+
+	if (call->state != CALL_RECEIVED || !catalog_is_awaited())
+		return false;
+	native = native_named(call->request.method);
+	return native == NULL || native->run == run_discover;
 }
 
 static const struct parameter *
@@ -415,8 +438,7 @@ check_names(struct call *call, struct rpc_error *error)
 	json_object_foreach(call->params, name, value)
 	{
 		const struct parameter *parameter = parameter_named(call->method, name);
-		bool reserved = strcmp(name, "actor_id") == 0 || strcmp(name, "actor_session_id") == 0 ||
-						strcmp(name, "actor_address") == 0;
+		bool reserved = catalog_fills(name);
 
 		if (reserved)
 			*error = fault_reserved(name);
@@ -645,7 +667,7 @@ call_advance(struct session *session)
 		}
 		if (session->login_pending || is_held_back(call, session))
 			return;
-		if (call->state == CALL_RECEIVED && !consider(call, session))
+		if (is_early(call) || (call->state == CALL_RECEIVED && !consider(call, session)))
 			continue;
 		if (must_wait(call, session) || is_heavy(call, session))
 			continue;

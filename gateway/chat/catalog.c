@@ -9,10 +9,13 @@
  * 2. When functions change (channel chat_schema) the list is read again, not more often than once a second. The new
  *	  catalog takes the place of the old one; calls under way keep theirs by reference.
  * 3. Statement names are never used twice, and connections forget the old ones.
+ * 4. Until the first list is there, who needs a method waits: calls in their session, errands in their list. They go on
+ *	  when it is there, when reading it has failed, and unavailable_after later at the latest, as calls do that have no
+ *	  connection. While it is then tried again they wait likewise; between two attempts there is nothing to wait for.
  *
  * Memory: everything of a catalog is in its arena.
  *
- * Called from: chat/session, chat/call, chat/hub, main.c. Calls: pg/pool, codec/value, codec/json.
+ * Called from: chat/call, chat/errand, chat/hub, net/query, main.c. Calls: pg/pool, chat/session, chat/errand, codec/value, codec/json.
  */
 #include "chat/catalog.h"
 
@@ -25,6 +28,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
+#include "chat/errand.h"
+#include "chat/session.h"
 #include "codec/array.h"
 #include "codec/json.h"
 #include "io/loop.h"
@@ -60,6 +65,7 @@ enum
 static struct catalog *current;        /* NULL until the first reading */
 static struct timer reload_timer;      /* set between readings */
 static bool reading;                   /* a reading is under way */
+static struct timer patience;          /* set while the first list is waited for */
 static bool reload_wanted;             /* functions changed during a reading or a pause */
 static unsigned long statement_number; /* of the last statement made */
 static struct buf schemas;             /* config.schemas as an array literal */
@@ -310,11 +316,22 @@ replace_current(const struct pg_result *result)
 	log_write(LEVEL_INFO, "catalog_loaded", "methods=%zu", hash_count(catalog->methods));
 }
 
+/* There is a catalog, or none for the time being: whoever waited goes on. */
+static void
+settle(struct timer *timer)
+{
+	timer_clear(timer);
+	session_advance_all();
+	errand_start_all();
+}
+
 static void
 start_reading(void)
 {
 	reading = true;
 	reload_wanted = false;
+	if (current == NULL)
+		timer_set(&patience, (uint64_t) config.unavailable_after, settle);
 	pool_submit(&list_call);
 }
 
@@ -340,6 +357,8 @@ on_list(struct pg_call *call, enum pg_verdict verdict, const struct pg_result *r
 				  verdict == PG_FAILED ? result_failure(result).message : "no connection to the database");
 	}
 	timer_set(&reload_timer, RELOAD_PAUSE, pause_over);
+	if (catalog_is_awaited())
+		settle(&patience);
 }
 
 void
@@ -387,6 +406,7 @@ void
 catalog_close(void)
 {
 	timer_clear(&reload_timer);
+	timer_clear(&patience);
 	catalog_release(current);
 	current = NULL;
 	buf_free(&schemas);
@@ -404,6 +424,18 @@ bool
 catalog_is_ready(void)
 {
 	return current != NULL;
+}
+
+bool
+catalog_is_awaited(void)
+{
+	return patience.place != 0;
+}
+
+bool
+catalog_fills(const char *parameter)
+{
+	return source_of(parameter) != FROM_CLIENT;
 }
 
 const struct method *

@@ -71,6 +71,9 @@ extern void catalog_reload(void); /* functions have changed; at most once a seco
 extern struct catalog *catalog_share(void);
 extern void catalog_release(struct catalog *catalog);
 extern bool catalog_is_ready(void);
+extern bool catalog_is_awaited(void); /* there is none yet, but soon: who needs it waits until told */
+
+extern bool catalog_fills(const char *parameter); /* the gateway gives it its value: no client may */
 
 extern const struct method *catalog_find(const struct catalog *catalog, const char *name);
 extern const char *catalog_text(const struct catalog *catalog,

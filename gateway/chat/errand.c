@@ -7,9 +7,11 @@
  * are rendered by the same rules. But the values come from here, and it runs in the lane of files, where nobody's
  * messages wait behind it.
  *
+ * One that is made before the first catalog is read waits for that, as calls do.
+ *
  * An errand owns all that the pool reads, so its visitor may go at any time.
  *
- * Called from: net/transfer. Calls: chat/catalog, chat/fault, pg/pool.
+ * Called from: net/transfer, net/upload, chat/catalog. Calls: chat/catalog, chat/fault, pg/pool.
  */
 #include "chat/errand.h"
 
@@ -26,6 +28,11 @@ struct errand
 {
 	struct pg_call pg;           /* for the pool */
 	struct arena *arena;         /* owned; arguments, and the errand itself */
+	struct list node;            /* in waiting, if it waits */
+	struct errand_value *values; /* in the arena, with their texts */
+	int count;                   /* of them */
+	int64_t user_id;             /* the visitor's */
+	int64_t login_id;            /* the same */
 	struct catalog *catalog;     /* owned reference; NULL: there was none */
 	const struct method *method; /* NULL: there is no such one */
 	const char *name;            /* of the method, static */
@@ -35,6 +42,8 @@ struct errand
 	struct task fail;            /* when it cannot even be submitted */
 	struct span span;            /* from when it was made; in its visitor's trace, if that has one */
 };
+
+static struct list waiting; /* struct errand by node, for the first catalog; next NULL: none did ever */
 
 static void
 errand_free(struct errand *errand)
@@ -80,24 +89,28 @@ fail(struct task *task)
 }
 
 static const char *
-value_of(struct errand *errand, const struct session *session, const struct parameter *parameter,
-		 const struct errand_value *values, int count)
+text_of(const struct errand_value *values, int count, const char *name)
 {
-	if (parameter->source == FROM_USER)
-		return arena_format(errand->arena, "%lld", (long long) session->user_id);
-	if (parameter->source == FROM_SESSION)
-		return arena_format(errand->arena, "%lld", (long long) session->login_id);
 	for (int i = 0; i < count; i++)
 	{
-		if (strcmp(values[i].name, parameter->name) == 0 && values[i].text != NULL)
-			return arena_copy(errand->arena, values[i].text, strlen(values[i].text));
+		if (strcmp(values[i].name, name) == 0)
+			return values[i].text;
 	}
 	return NULL;
 }
 
+static const char *
+value_of(struct errand *errand, const struct parameter *parameter)
+{
+	if (parameter->source == FROM_USER)
+		return arena_format(errand->arena, "%lld", (long long) errand->user_id);
+	if (parameter->source == FROM_SESSION)
+		return arena_format(errand->arena, "%lld", (long long) errand->login_id);
+	return text_of(errand->values, errand->count, parameter->name);
+}
+
 static void
-set_arguments(struct errand *errand, const struct session *session, const struct errand_value *values,
-			  int count)
+set_arguments(struct errand *errand)
 {
 	size_t size = (size_t) errand->method->parameter_count;
 	const char **texts = arena_alloc(errand->arena, size * sizeof *texts);
@@ -108,7 +121,7 @@ set_arguments(struct errand *errand, const struct session *session, const struct
 	{
 		const struct parameter *parameter = &errand->method->parameters[i];
 
-		texts[i] = value_of(errand, session, parameter, values, count);
+		texts[i] = value_of(errand, parameter);
 		if (strcmp(parameter->name, "bytes") != 0)
 			continue;
 		texts[i] = buf_text(&errand->bytes);
@@ -122,16 +135,53 @@ set_arguments(struct errand *errand, const struct session *session, const struct
 
 /* Whether it may be sent again when nobody knows if it has happened. */
 static bool
-is_repeatable(const char *name, const struct errand_value *values, int count)
+is_repeatable(const struct errand *errand)
 {
-	if (strcmp(name, "begin_upload") != 0)
-		return true;
+	return strcmp(errand->name, "begin_upload") != 0 ||
+		   text_of(errand->values, errand->count, "client_key") != NULL;
+}
+
+static void
+start(struct errand *errand)
+{
+	errand->catalog = catalog_share();
+	errand->method = errand->catalog ? catalog_find(errand->catalog, errand->name) : NULL;
+	if (errand->method == NULL)
+	{
+		errand->fail.run = fail;
+		loop_defer(&errand->fail);
+		return;
+	}
+	set_arguments(errand);
+	errand->pg.statement = &errand->method->statement;
+	errand->pg.lane = LANE_FILES;
+	errand->pg.repeatable = is_repeatable(errand);
+	errand->pg.done = on_done;
+	span_mark(&errand->span, errand->arena, &errand->pg);
+	pool_submit(&errand->pg);
+}
+
+void
+errand_start_all(void)
+{
+	struct list *node;
+
+	while (waiting.next != NULL && (node = list_shift(&waiting)) != NULL)
+		start(list_entry(node, struct errand, node));
+}
+
+static void
+keep_values(struct errand *errand, const struct errand_value *values, int count)
+{
+	errand->values = arena_alloc(errand->arena, (size_t) count * sizeof *errand->values);
+	errand->count = count;
 	for (int i = 0; i < count; i++)
 	{
-		if (strcmp(values[i].name, "client_key") == 0 && values[i].text != NULL)
-			return true;
+		const char *text = values[i].text;
+
+		errand->values[i].name = values[i].name;
+		errand->values[i].text = text ? arena_copy(errand->arena, text, strlen(text)) : NULL;
 	}
-	return false;
 }
 
 struct errand *
@@ -144,29 +194,25 @@ errand_run(const struct session *session, const char *name, const struct errand_
 	errand->arena = arena;
 	errand->name = name;
 	span_begin(&errand->span, &session->trace);
+	errand->user_id = session->user_id;
+	errand->login_id = session->login_id;
+	errand->pg.binary = binary;
 	errand->done = done;
 	errand->arg = arg;
-	errand->catalog = catalog_share();
-	errand->method = errand->catalog ? catalog_find(errand->catalog, name) : NULL;
+	keep_values(errand, values, count);
 	if (bytes != NULL)
 	{
 		errand->bytes = *bytes;
 		*bytes = (struct buf){0};
 	}
-	if (errand->method == NULL)
+	if (!catalog_is_awaited())
 	{
-		errand->fail.run = fail;
-		loop_defer(&errand->fail);
+		start(errand);
 		return errand;
 	}
-	set_arguments(errand, session, values, count);
-	errand->pg.statement = &errand->method->statement;
-	errand->pg.lane = LANE_FILES;
-	errand->pg.binary = binary;
-	errand->pg.repeatable = is_repeatable(name, values, count);
-	errand->pg.done = on_done;
-	span_mark(&errand->span, arena, &errand->pg);
-	pool_submit(&errand->pg);
+	if (waiting.next == NULL)
+		list_init(&waiting);
+	list_append(&waiting, &errand->node);
 	return errand;
 }
 

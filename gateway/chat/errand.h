@@ -30,5 +30,6 @@ extern struct errand *errand_run(const struct session *session, const char *meth
 								 const struct errand_value *values, int count, struct buf *bytes, bool binary,
 								 errand_done done, void *arg);
 extern void errand_abandon(struct errand *errand); /* it runs on, unheard; NULL is harmless */
+extern void errand_start_all(void);                /* those that waited for the catalog */
 
 #endif

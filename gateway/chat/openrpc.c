@@ -4,9 +4,12 @@
  *	  The methods described for machines: an OpenRPC 1.3 document made from the catalog, with JSON Schemas of what goes
  *	  in and comes out, as codec/value writes it.
  *
+ * A catalog does not say which columns of a result are never null, so all may be; a row of nulls is a null itself. In
+ * parameters null stands for the default, where there is one.
+ *
  * It is made when somebody asks for it, and kept until the catalog is another one.
  *
- * Called from: net/page, main.c. Calls: chat/catalog, codec/json.
+ * Called from: net/page, main.c. Calls: chat/catalog, codec/json, codec/value.
  */
 #include "chat/openrpc.h"
 
@@ -17,61 +20,81 @@
 #include "base/buf.h"
 #include "chat/catalog.h"
 #include "codec/json.h"
+#include "codec/value.h"
 
-/* What a SQL type is on the wire. */
+/* What a SQL type is on the wire: JSON types with commas between, none: any; and further keywords, each behind a comma. */
 struct schema
 {
-	const char *type; /* format_type()'s name */
-	const char *text; /* JSON Schema, without its braces */
+	const char *type;  /* format_type()'s name */
+	const char *said;  /* in answers */
+	const char *taken; /* as a parameter */
+	const char *rest;  /* of both */
 };
 
+#define STRING  "\"string\""
+#define INTEGER "\"integer\""
+#define REAL    "\"number\",\"string\"" /* a string in answers: NaN and the infinite */
+#define ID      STRING "," INTEGER
+#define DIGITS  ",\"pattern\":\"^-?[0-9]{1,19}$\""
+#define TIME    ",\"format\":\"date-time\""
+
 static const struct schema schemas[] = {
-	{"bigint", "\"type\":\"string\",\"pattern\":\"^-?[0-9]{1,19}$\""},
-	{"integer", "\"type\":\"integer\""},
-	{"smallint", "\"type\":\"integer\""},
-	{"boolean", "\"type\":\"boolean\""},
-	{"text", "\"type\":\"string\""},
-	{"character varying", "\"type\":\"string\""},
-	{"timestamp with time zone", "\"type\":\"string\",\"format\":\"date-time\""},
-	{"date", "\"type\":\"string\",\"format\":\"date\""},
-	{"interval", "\"type\":\"string\",\"format\":\"duration\""},
-	{"bytea", "\"type\":\"string\",\"contentEncoding\":\"base64\""},
-	{"uuid", "\"type\":\"string\",\"format\":\"uuid\""},
-	{"inet", "\"type\":\"string\""},
-	{"numeric", "\"type\":\"number\""},
-	{"double precision", "\"type\":\"number\""},
-	{"real", "\"type\":\"number\""},
-	{"json", ""},
-	{"jsonb", ""},
+	{"bigint", STRING, ID, DIGITS},
+	{"integer", INTEGER, INTEGER, ""},
+	{"smallint", INTEGER, INTEGER, ""},
+	{"boolean", "\"boolean\"", "\"boolean\"", ""},
+	{"text", STRING, STRING, ""},
+	{"character varying", STRING, STRING, ""},
+	{"timestamp with time zone", STRING, STRING, TIME},
+	{"date", STRING, STRING, ",\"format\":\"date\""},
+	{"interval", STRING, STRING, ",\"format\":\"duration\""},
+	{"bytea", STRING, STRING, ",\"contentEncoding\":\"base64\""},
+	{"uuid", STRING, STRING, ",\"format\":\"uuid\""},
+	{"numeric", REAL, REAL, ""},
+	{"double precision", REAL, REAL, ""},
+	{"real", REAL, REAL, ""},
+	{"json", "", "", ""},
+	{"jsonb", "", "", ""},
+	{"", STRING, STRING, ""}, /* every other one */
 };
+
+/* clang-format off */
+#define METHOD(name, description, anonymous) \
+	"{\"name\":\"" name "\",\"description\":\"" description "\",\"x-anonymous\":" anonymous ",\"paramStructure\":\"by-name\",\"params\":["
+#define PARAMETER(name, required, schema) "{\"name\":\"" name "\",\"required\":" required ",\"schema\":{" schema "}}"
+#define RESULT(schema) "],\"result\":{\"name\":\"result\",\"schema\":{" schema "}}}"
+#define OBJECT(names) "\"type\":\"object\",\"required\":[" names "],\"properties\":"
+#define MEMBER(name, schema) "\"" name "\":{\"type\":" STRING schema "}"
 
 /* The gateway's own methods; the catalog does not know them. */
 static const char natives[] =
-	"{\"name\":\"ping\",\"description\":\"Answers "
-	"pong.\",\"x-anonymous\":true,\"paramStructure\":\"by-name\","
-	"\"params\":[],\"result\":{\"name\":\"result\",\"schema\":{\"const\":\"pong\"}}},"
-	"{\"name\":\"discover\",\"description\":\"All methods with parameters, result and comment.\","
-	"\"x-anonymous\":true,\"paramStructure\":\"by-name\",\"params\":[],"
-	"\"result\":{\"name\":\"result\",\"schema\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}},"
-	"{\"name\":\"authenticate\",\"description\":\"Logs the socket in by a token; not over HTTP.\","
-	"\"x-anonymous\":true,\"paramStructure\":\"by-name\","
-	"\"params\":[{\"name\":\"token\",\"required\":true,\"schema\":{\"type\":\"string\"}},{\"name\":\"since\","
-	"\"required\":false,\"schema\":{\"type\":\"string\"}}],"
-	"\"result\":{\"name\":\"result\",\"schema\":{\"type\":\"object\"}}},"
-	"{\"name\":\"watch_presence\",\"description\":\"The socket hears presence_changed of these users, at "
-	"once "
-	"and whenever it changes, and of nobody else any more; not over HTTP.\",\"x-anonymous\":false,"
-	"\"paramStructure\":\"by-name\",\"params\":[{\"name\":\"user_ids\",\"required\":true,"
-	"\"schema\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":\"^-?[0-9]{1,19}$\"}}}],"
-	"\"result\":{\"name\":\"result\",\"schema\":{\"type\":\"null\"}}},"
-	"{\"name\":\"create_ticket\",\"description\":\"A ticket that opens /files/{file_id}?ticket= without a "
-	"token for a while, as often as it is shown, while the caller's session lasts; without file_id: one that "
-	"opens /events?ticket= once, within 30 seconds.\",\"x-anonymous\":false,"
-	"\"paramStructure\":\"by-name\",\"params\":[{\"name\":\"file_id\",\"required\":false,"
-	"\"schema\":{\"type\":\"string\",\"pattern\":\"^-?[0-9]{1,19}$\"}}],"
-	"\"result\":{\"name\":\"result\",\"schema\":{\"type\":\"object\",\"properties\":{"
-	"\"ticket\":{\"type\":\"string\"},\"url\":{\"type\":\"string\"},"
-	"\"expires_at\":{\"type\":\"string\",\"format\":\"date-time\"}}}}}";
+	METHOD("ping", "Answers pong.", "true")
+	RESULT("\"const\":\"pong\"") ","
+
+	METHOD("discover", "All methods with parameters, result and comment.", "true")
+	RESULT("\"type\":\"array\",\"items\":{\"type\":\"object\"}") ","
+
+	METHOD("authenticate", "Logs the socket in by a token; not over HTTP.", "true")
+	PARAMETER("token", "true", "\"type\":" STRING) ","
+	PARAMETER("since", "false", "\"type\":[" ID ",\"null\"]" DIGITS)
+	RESULT(OBJECT("\"user_id\",\"session_id\",\"expires_at\",\"cursor\"") "{"
+		MEMBER("user_id", DIGITS) "," MEMBER("session_id", DIGITS) "," MEMBER("expires_at", TIME) "," MEMBER("cursor", DIGITS) "}") ","
+
+	METHOD("watch_presence", "The socket hears presence_changed of these users, at once and whenever it changes, and of "
+		"nobody else any more; not over HTTP.", "false")
+	PARAMETER("user_ids", "true", "\"type\":\"array\",\"items\":{\"type\":[" ID "]" DIGITS "}")
+	RESULT("\"type\":\"null\"") ","
+
+	METHOD("create_ticket", "A ticket that opens /files/{file_id}?ticket= without a token for a while, as often as it is "
+		"shown, while the caller's session lasts; without file_id: one that opens /events?ticket= once, within 30 seconds.", "false")
+	PARAMETER("file_id", "false", "\"type\":[" ID "]" DIGITS)
+	RESULT(OBJECT("\"ticket\",\"url\",\"expires_at\"") "{"
+		MEMBER("ticket", "") "," MEMBER("url", "") "," MEMBER("expires_at", TIME) "}");
+/* clang-format on */
+
+/* What a socket's log_in answers besides: it authenticates, too. */
+static const char log_in_cursor[] =
+	"," MEMBER("cursor", DIGITS ",\"description\":\"As of authenticate; not over HTTP.\"");
 
 static struct catalog *described; /* what document was made from, one reference; NULL: nothing */
 static struct buf document;       /* of it */
@@ -85,21 +108,46 @@ member(const json_t *object, const char *name)
 	return text ? text : "";
 }
 
-/* The schema of a SQL type; nullable, as all values from SQL may be null. */
 static void
-add_schema(struct buf *out, const char *type)
+add_types(struct buf *out, const char *types, bool nullable)
+{
+	bool many = nullable || strchr(types, ',') != NULL;
+
+	if (types[0] == '\0')
+		return;
+	buf_format(out, "\"type\":%s%s%s%s", many ? "[" : "", types, nullable ? ",\"null\"" : "",
+			   many ? "]" : "");
+}
+
+static const struct schema *
+schema_of(const char *type, size_t length)
+{
+	size_t at = 0;
+
+	while (schemas[at].type[0] != '\0' &&
+		   (strlen(schemas[at].type) != length || strncmp(schemas[at].type, type, length) != 0))
+		at++;
+	return &schemas[at];
+}
+
+/* The schema of a SQL type: of an answer, where the catalog does not say what is never null, or of a parameter. */
+static void
+add_schema(struct buf *out, const char *type, bool taken, bool nullable)
 {
 	size_t length = strlen(type);
 	bool array = length > 2 && strcmp(type + length - 2, "[]") == 0;
-	const char *text = "";
+	const struct schema *schema = schema_of(type, length - (array ? 2 : 0));
 
-	length -= array ? 2 : 0;
-	for (size_t i = 0; i < sizeof schemas / sizeof schemas[0]; i++)
+	buf_add_char(out, '{');
+	if (array)
 	{
-		if (strlen(schemas[i].type) == length && strncmp(schemas[i].type, type, length) == 0)
-			text = schemas[i].text;
+		add_types(out, "\"array\"", nullable);
+		buf_add_text(out, ",\"items\":{");
+		nullable = !taken;
 	}
-	buf_format(out, array ? "{\"type\":\"array\",\"items\":{%s}}" : "{%s}", text);
+	add_types(out, taken ? schema->taken : schema->said, nullable);
+	buf_add_text(out, schema->rest);
+	buf_add_text(out, array ? "}}" : "}");
 }
 
 static void
@@ -118,63 +166,87 @@ add_parameters(struct buf *out, const json_t *parameters)
 	buf_add_text(out, ",\"params\":[");
 	json_array_foreach(parameters, at, parameter)
 	{
+		bool optional = json_is_true(json_object_get(parameter, "optional"));
+
 		buf_add_text(out, at > 0 ? ",{" : "{");
 		add_text(out, "name", member(parameter, "name"));
-		buf_format(out, ",\"required\":%s,\"schema\":",
-				   json_is_true(json_object_get(parameter, "optional")) ? "false" : "true");
-		add_schema(out, member(parameter, "type"));
+		buf_format(out, ",\"required\":%s,\"schema\":", optional ? "false" : "true");
+		add_schema(out, member(parameter, "type"), true, optional);
 		buf_add_char(out, '}');
 	}
 	buf_add_char(out, ']');
 }
 
-/* An object with the columns; of a page without has_more, which stands beside the rows. */
-static void
-add_row(struct buf *out, const json_t *columns, bool page)
+/* Whether render.c leaves the column out of a row: an error, or a page's has_more, which stands beside the rows. */
+static bool
+is_hidden(const json_t *column, bool last_of_page)
 {
-	const char *between = "";
+	return last_of_page || (strcmp(member(column, "name"), "error") == 0 &&
+							value_type(member(column, "type")).kind == VALUE_JSON);
+}
+
+/* An object with the columns, or a bare value. */
+static void
+add_row(struct buf *out, const json_t *method, bool page, bool nullable)
+{
+	const json_t *columns = json_object_get(method, "columns");
+	size_t count = json_array_size(columns);
+	struct buf names = {0};
 	size_t at;
 	json_t *column;
 
-	if (json_array_size(columns) == 1 && !json_is_string(json_object_get(json_array_get(columns, 0), "name")))
+	if (count == 1 && !json_is_string(json_object_get(json_array_get(columns, 0), "name")))
 	{
-		add_schema(out, member(json_array_get(columns, 0), "type"));
+		add_schema(out, member(json_array_get(columns, 0), "type"), false, true);
 		return;
 	}
-	buf_add_text(out, "{\"type\":\"object\",\"properties\":{");
+	buf_add_char(out, '{');
+	add_types(out, "\"object\"", nullable);
+	buf_add_text(out, ",\"properties\":{");
 	json_array_foreach(columns, at, column)
 	{
-		if (page && at + 1 == json_array_size(columns))
-			break;
-		buf_add_text(out, between);
-		between = ",";
-		json_write_string(out, member(column, "name"), strlen(member(column, "name")));
+		const char *name = member(column, "name");
+
+		if (is_hidden(column, page && at + 1 == count))
+			continue;
+		if (names.length > 0)
+		{
+			buf_add_char(out, ',');
+			buf_add_char(&names, ',');
+		}
+		json_write_string(out, name, strlen(name));
+		json_write_string(&names, name, strlen(name));
 		buf_add_char(out, ':');
-		add_schema(out, member(column, "type"));
+		add_schema(out, member(column, "type"), false, true);
 	}
-	buf_add_text(out, "}}");
+	if (strcmp(member(method, "method"), "log_in") == 0)
+		buf_add_text(out, log_in_cursor);
+	buf_format(out, "},\"required\":[%s]}", buf_text(&names));
+	buf_free(&names);
 }
 
 static void
-add_result(struct buf *out, const char *shape, const json_t *columns)
+add_result(struct buf *out, const json_t *method)
 {
+	const char *shape = member(method, "result");
+
 	buf_add_text(out, ",\"result\":{\"name\":\"result\",\"schema\":");
 	if (strcmp(shape, "void") == 0)
 		buf_add_text(out, "{\"type\":\"null\"}");
 	else if (strcmp(shape, "page") == 0)
 	{
-		buf_add_text(out, "{\"type\":\"object\",\"properties\":{\"rows\":{\"type\":\"array\",\"items\":");
-		add_row(out, columns, true);
+		buf_add_text(out, "{" OBJECT("\"rows\",\"has_more\"") "{\"rows\":{\"type\":\"array\",\"items\":");
+		add_row(out, method, true, false);
 		buf_add_text(out, "},\"has_more\":{\"type\":\"boolean\"}}}");
 	}
 	else if (strcmp(shape, "rows") == 0)
 	{
 		buf_add_text(out, "{\"type\":\"array\",\"items\":");
-		add_row(out, columns, false);
+		add_row(out, method, false, false);
 		buf_add_char(out, '}');
 	}
 	else
-		add_row(out, columns, false);
+		add_row(out, method, false, true);
 	buf_add_char(out, '}');
 }
 
@@ -188,7 +260,7 @@ add_method(struct buf *out, const json_t *method)
 	buf_format(out, ",\"x-anonymous\":%s,\"paramStructure\":\"by-name\"",
 			   json_is_true(json_object_get(method, "anonymous")) ? "true" : "false");
 	add_parameters(out, json_object_get(method, "parameters"));
-	add_result(out, member(method, "result"), json_object_get(method, "columns"));
+	add_result(out, method);
 	buf_add_char(out, '}');
 }
 

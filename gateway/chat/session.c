@@ -26,7 +26,7 @@
  * A session is freed at the end of the turn in which its socket went, never inside a callback. A closed one sends
  * and receives nothing, but stays until its socket says that it is gone.
  *
- * Called from: net/ws, net/rpc, net/events, net/transfer. Calls: chat/call, chat/login, chat/hub, chat/replay, chat/presence, chat/watch, codec/json, io/.
+ * Called from: net/ws, net/rpc, net/events, net/transfer, chat/catalog. Calls: chat/call, chat/login, chat/hub, chat/replay, chat/presence, chat/watch, codec/json, io/.
  */
 #include "chat/session.h"
 
@@ -256,6 +256,16 @@ session_advance(struct session *session)
 					  session->queued + session->gathered > (size_t) config.outbound_limit);
 	if (session->ending && session->call_count == 0 && !session->login_pending)
 		session_close(session, session->end_reason);
+}
+
+void
+session_advance_all(void)
+{
+	for (unsigned i = 0; i < slot_count; i++)
+	{
+		if (slots[i].session != NULL)
+			session_advance(slots[i].session);
+	}
 }
 
 static void

@@ -142,5 +142,6 @@ extern void session_push_text(struct session *session, const char *text, size_t 
 
 /* Look again which calls may start, whether to read on, whether it is time to end. After any change of these. */
 extern void session_advance(struct session *session);
+extern void session_advance_all(void);
 
 #endif

@@ -10,7 +10,8 @@
  *	  user's channel as it hears everybody's, under whatever name, and from the outbox too.
  * 3. A changed user whom nobody watches is nobody's business. Else one call asks the database what each of the watchers
  *	  may see of him now, and only that goes out, as the event that the database made of it.
- * 4. Nobody is told twice what he was told last; who may not see somebody, not even that there was a change.
+ * 4. Nobody is told twice what he was told last; who may not see somebody, not even that there was a change. Whom the
+ *	  database does not know is told of like one who may not be seen: nobody learns here who exists.
  * 5. One call runs at a time, and asks of as many users and watchers that their product stays below PAIR_LIMIT, or of one
  *	  user: answers never overtake each other, so whatever is told last is so.
  * 6. After a gap in what was heard (watch_heard), and for a session that has dropped events (watch_again), all is asked again.
@@ -44,6 +45,7 @@ struct watched
 {
 	struct list watches; /* struct watch by of_user */
 	struct list node;    /* in dirty or asked, else alone */
+	bool answered;       /* while asked: there was a row of him */
 	char id[24];         /* decimal; his name in watched_users */
 };
 
@@ -284,6 +286,7 @@ gather(void)
 			break;
 		list_remove(&watched->node);
 		list_append(&asked, &watched->node);
+		watched->answered = false;
 		array_add(&user_ids, watched->id, strlen(watched->id));
 		add_viewers(watched);
 		count++;
@@ -346,7 +349,7 @@ is_news(struct watch *watch, bool visible, uint64_t event)
 	return news;
 }
 
-/* Handles of those sessions of these viewers for whom it is news; how many there are. They go to `receivers`. */
+/* Handles of those sessions of these viewers, NULL: all, for whom it is news; how many there are. They go to `receivers`. */
 static size_t
 collect(const struct watched *watched, const struct hash *ids, bool visible, uint64_t event)
 {
@@ -358,7 +361,7 @@ collect(const struct watched *watched, const struct hash *ids, bool visible, uin
 		struct watch *watch = list_entry(node, struct watch, of_user);
 
 		snprintf(id, sizeof id, "%" PRId64, watch->session->user_id);
-		if (hash_get(ids, id) == NULL || !is_news(watch, visible, event))
+		if ((ids != NULL && hash_get(ids, id) == NULL) || !is_news(watch, visible, event))
 			continue;
 		if (count == receivers_size)
 		{
@@ -403,11 +406,28 @@ tell_viewers(const struct pg_result *result, int row)
 
 	if (watched == NULL)
 		return;
+	watched->answered = true;
 	ids = read_ids(result_value(result, row, COLUMN_VIEWERS, NULL));
 	count = collect(watched, ids, visible, hash_bytes(event, length));
 	if (count > 0)
 		push(count, event, length);
 	hash_destroy(ids);
+}
+
+/* There is no such user: as the database tells of one who may not be seen. */
+static void
+tell_unknown(struct watched *watched)
+{
+	struct buf event = {0};
+	size_t count = collect(watched, NULL, false, 0);
+
+	buf_format(&event,
+			   "{\"at\": null, \"type\": \"presence_changed\", \"status\": \"offline\", \"user_id\": \"%s\", "
+			   "\"version\": null, \"status_text\": null, \"last_seen_at\": null}",
+			   watched->id);
+	if (count > 0)
+		push(count, event.data, event.length);
+	buf_free(&event);
 }
 
 static void
@@ -428,8 +448,12 @@ on_answer(struct pg_call *from, enum pg_verdict verdict, const struct pg_result 
 		tell_viewers(result, row);
 	while ((node = list_shift(&asked)) != NULL)
 	{
+		struct watched *watched = list_entry(node, struct watched, node);
+
 		if (verdict != PG_DONE)
 			list_append(&dirty, node);
+		else if (!watched->answered)
+			tell_unknown(watched);
 	}
 	if (verdict == PG_FAILED)
 		log_write(LEVEL_WARN, "presence_not_read", "%s", result_failure(result).message);

@@ -250,10 +250,12 @@ hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Append the text with its escapes undone; false: they are bad. */
-static bool
-unescape(const char *at, const char *end, struct buf *out)
+bool
+head_unescape(const struct slice *value, struct buf *out)
 {
+	const char *at = value->text;
+	const char *end = at ? at + value->length : NULL;
+
 	while (at < end)
 	{
 		char c = *at++;
@@ -277,26 +279,47 @@ unescape(const char *at, const char *end, struct buf *out)
 	return true;
 }
 
-int
-head_parameter(const struct slice *query, const char *name, struct buf *out)
+/* Take off what comes before the first such character, and that one; all, when there is none. */
+static struct slice
+take_before(struct slice *rest, char mark)
 {
-	const char *at = query->text;
-	const char *end = at ? at + query->length : NULL;
-	size_t name_length = strlen(name);
+	const char *at = rest->length > 0 ? memchr(rest->text, mark, rest->length) : NULL;
+	struct slice taken = {rest->text, at ? (size_t) (at - rest->text) : rest->length};
+
+	*rest = at ? (struct slice){at + 1, rest->length - taken.length - 1} : (struct slice){NULL, 0};
+	return taken;
+}
+
+bool
+head_next_parameter(struct slice *query, struct slice *name, struct slice *value)
+{
+	while (query->length > 0)
+	{
+		struct slice pair = take_before(query, '&');
+
+		if (pair.length == 0)
+			continue;
+		*name = take_before(&pair, '=');
+		*value = pair;
+		return true;
+	}
+	return false;
+}
+
+int
+head_parameter(const struct slice *query, const char *wanted, struct buf *out)
+{
+	struct slice rest = *query;
+	struct slice name;
+	struct slice value;
 	int count = 0;
 
-	while (at != NULL && at < end)
+	while (head_next_parameter(&rest, &name, &value))
 	{
-		const char *stop = memchr(at, '&', (size_t) (end - at));
-
-		stop = stop ? stop : end;
-		if ((size_t) (stop - at) > name_length && at[name_length] == '=' &&
-			memcmp(at, name, name_length) == 0)
-		{
-			if (count++ > 0 || !unescape(at + name_length + 1, stop, out))
-				return -1;
-		}
-		at = stop < end ? stop + 1 : end;
+		if (value.text == NULL || !head_is(&name, wanted))
+			continue;
+		if (count++ > 0 || !head_unescape(&value, out))
+			return -1;
 	}
 	return count;
 }

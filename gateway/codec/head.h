@@ -49,10 +49,16 @@ extern bool head_has_token(const struct head *head, const char *name, const char
 /* Content-Length: 0 when there is none, -1 when it is no number or said twice. */
 extern int64_t head_length(const struct head *head);
 
+/* Take the first parameter off a query: as it came, escaped; without a = its value's text is NULL. False: none is left. */
+extern bool head_next_parameter(struct slice *query, struct slice *name, struct slice *value);
+
+/* Append the value, unescaped. False: it is badly escaped, or holds NUL. */
+extern bool head_unescape(const struct slice *value, struct buf *out);
+
 /*
  * The value of a parameter in a query, unescaped, appended. 1: there; 0: it is not there; -1: it is there twice, or
  * badly escaped, or holds NUL.
  */
-extern int head_parameter(const struct slice *query, const char *name, struct buf *out);
+extern int head_parameter(const struct slice *query, const char *wanted, struct buf *out);
 
 #endif

@@ -149,6 +149,16 @@ json_fault(const char *text, size_t length)
 	return where;
 }
 
+bool
+json_is_utf8(const char *text, size_t length)
+{
+	json_t *string = json_stringn(text, length);
+	bool good = string != NULL;
+
+	json_decref(string);
+	return good;
+}
+
 static void
 write_escape(struct buf *out, unsigned char c)
 {

@@ -35,6 +35,9 @@ extern size_t json_fault(const char *text, size_t length);
 extern void json_write(struct buf *out, const json_t *value);
 extern void json_write_string(struct buf *out, const char *text, size_t length);
 
+/* Whether the text is UTF-8, as a string has to be. */
+extern bool json_is_utf8(const char *text, size_t length);
+
 /* How much of the text, up to `end`, may stand in a string as it is: what comes before a quote, a backslash, a control. */
 extern size_t json_plain(const char *text, const char *end);
 

@@ -8,7 +8,7 @@
  * What is served comes from strangers, under our own origin: it is shown in place only when it is an image, a sound
  * or a video of a kind that holds no scripts; else it is to be saved; it is never sniffed, and sandboxed anyhow.
  *
- * Called from: net/route. Calls: net/transfer, codec/field.
+ * Called from: net/route. Calls: net/transfer, net/query, codec/field.
  */
 #include "net/download.h"
 
@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "codec/field.h"
+#include "net/query.h"
 #include "net/transfer.h"
 
 struct download
@@ -232,9 +233,11 @@ download_begin(struct http *http)
 {
 	static const struct transfer_kind kind = {
 		{NULL, NULL, on_drained, transfer_gone}, on_admitted, download_free, "GET /files"};
+	static const struct query_parameter parameters[] = {{"ticket", false}};
 	const struct slice *path = &http->head->path;
-	struct download *download;
+	struct download *download = NULL;
 	char id[24];
+	char *ticket;
 
 	snprintf(id, sizeof id, "%.*s", (int) (path->length < 40 ? path->length - 7 : 23), path->text + 7);
 	if (!transfer_is_number(id))
@@ -242,13 +245,18 @@ download_begin(struct http *http)
 		http_refuse(http, 404, "no_such_file", "there is no such file");
 		return;
 	}
-	download = (struct download *) transfer_create(http, sizeof *download, &kind);
+	if (query_read(http, parameters, 1, &ticket))
+		download = (struct download *) transfer_create(http, sizeof *download, &kind);
 	if (download == NULL)
+	{
+		mem_free(ticket);
 		return;
+	}
 	snprintf(download->base.id, sizeof download->base.id, "%s", id);
 	download->range = keep_field(http->head, "range");
 	download->if_range = keep_field(http->head, "if-range");
 	download->if_match = keep_field(http->head, "if-match");
 	download->if_none = keep_field(http->head, "if-none-match");
-	transfer_visit(&download->base, true);
+	transfer_visit(&download->base, ticket);
+	mem_free(ticket);
 }

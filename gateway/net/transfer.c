@@ -173,24 +173,21 @@ begin_span(struct transfer *transfer)
 }
 
 void
-transfer_visit(struct transfer *transfer, bool tickets)
+transfer_visit(struct transfer *transfer, const char *ticket)
 {
 	struct http *http = transfer->http;
 	char *bearer = http_bearer(http);
 	struct rpc_error error = fault_not_authenticated();
-	struct buf ticket = {0};
-	bool has_ticket = tickets && head_parameter(&http->head->query, "ticket", &ticket) == 1;
 
 	error.hint = "send a token as Authorization: Bearer";
-	if (bearer == NULL && !has_ticket)
+	if (bearer == NULL && ticket == NULL)
 		transfer_refuse(transfer, &error);
 	else
 		transfer->session = session_visit(&visitor_ops, transfer, http->address, bearer);
 	if (transfer->session != NULL)
 		begin_span(transfer);
-	if (bearer == NULL && has_ticket)
-		ticket_admit(transfer->session, buf_text(&ticket), TICKET_FILE, strtoll(transfer->id, NULL, 10));
-	buf_free(&ticket);
+	if (bearer == NULL && ticket != NULL)
+		ticket_admit(transfer->session, ticket, TICKET_FILE, strtoll(transfer->id, NULL, 10));
 	mem_free(bearer);
 }
 

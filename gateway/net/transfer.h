@@ -36,8 +36,8 @@ struct transfer
 /* Of this size, zeroed but for the first part above. NULL: there are too many, which was answered. */
 extern struct transfer *transfer_create(struct http *http, size_t size, const struct transfer_kind *kind);
 
-/* Find out whose request it is, also by a ticket where that will do; `admitted` follows, or a refusal. */
-extern void transfer_visit(struct transfer *transfer, bool tickets);
+/* Find out whose request it is, without a token by this ticket, or NULL; `admitted` follows, or a refusal. */
+extern void transfer_visit(struct transfer *transfer, const char *ticket);
 
 extern void transfer_run(struct transfer *transfer, const char *method, const struct errand_value *values,
 						 int count, struct buf *bytes, bool binary, errand_done done);

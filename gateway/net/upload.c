@@ -7,11 +7,12 @@
  *														  \__ the body ends before the file: 202, go on later
  *
  * An upload is resumable by its id: what was received when a connection breaks is kept, and byte_offset says where
- * the next body begins. An empty body finishes it, or tells how much is there.
+ * the next body begins. An empty body finishes it, or tells how much is there. Once it has finished, finish_upload
+ * answers the file, and so does every piece that is sent again.
  *
  * The body is only asked for (100 Continue) when the upload was begun: one that is refused need not be sent.
  *
- * Called from: net/route. Calls: net/transfer, chat/render.
+ * Called from: net/route. Calls: net/transfer, net/query, chat/render.
  */
 #include "net/upload.h"
 
@@ -23,12 +24,12 @@
 #include "chat/catalog.h"
 #include "chat/fault.h"
 #include "chat/render.h"
+#include "net/query.h"
 #include "net/transfer.h"
 
-#define ARGUMENT_MOST 1100               /* bytes of an argument: a name of 255 letters */
-#define OFFSET_MOST   (INT64_C(1) << 50) /* beyond any file */
+#define OFFSET_MOST (INT64_C(1) << 50) /* beyond any file */
 
-/* Arguments of POST. */
+/* Parameters of POST. */
 enum
 {
 	ARG_NAME,
@@ -41,8 +42,12 @@ enum
 	ARG_COUNT
 };
 
-static const char *const arg_names[ARG_COUNT] = {"name",       "mime_type", "size",       "sha256",
-												 "client_key", "upload_id", "byte_offset"};
+static const struct query_parameter parameters[ARG_COUNT] = {
+	[ARG_NAME] = {"name", false},         [ARG_TYPE] = {"mime_type", false},
+	[ARG_SIZE] = {"size", true},          [ARG_HASH] = {"sha256", false},
+	[ARG_KEY] = {"client_key", false},    [ARG_UPLOAD] = {"upload_id", true},
+	[ARG_OFFSET] = {"byte_offset", true},
+};
 
 struct upload
 {
@@ -133,6 +138,32 @@ append(struct upload *upload, size_t length, errand_done done)
 	transfer_run(&upload->base, "append_upload", values, 2, &bytes, false, done);
 }
 
+/* The errand has failed, for this reason, and that is not all that is to be said. */
+static bool
+is_because(const struct upload *upload, const struct rpc_error *error, const char *reason)
+{
+	return error != NULL && error->reason != NULL && strcmp(error->reason, reason) == 0 &&
+		   !upload->base.answered;
+}
+
+static void
+fail_too_large(struct upload *upload)
+{
+	transfer_fail(&upload->base, 413, "too_large", "there are more bytes than were announced");
+}
+
+static void finish(struct upload *upload);
+
+/* There is no upload of that id any more: is there a file? */
+static bool
+has_ended(struct upload *upload, const struct rpc_error *error)
+{
+	if (upload->base.id[0] == '\0' || !is_because(upload, error, "no_such_upload"))
+		return false;
+	finish(upload);
+	return true;
+}
+
 /* Where it stands, for who sent an empty body. */
 static void
 on_stands(void *arg, const struct rpc_error *error, const struct method *method,
@@ -140,7 +171,7 @@ on_stands(void *arg, const struct rpc_error *error, const struct method *method,
 {
 	struct upload *upload = arg;
 
-	if (transfer_is_good(&upload->base, error))
+	if (!has_ended(upload, error) && transfer_is_good(&upload->base, error))
 		answer_row(upload, 202, method, result);
 }
 
@@ -150,13 +181,16 @@ on_finished(void *arg, const struct rpc_error *error, const struct method *metho
 {
 	struct upload *upload = arg;
 
-	if (upload->probing && error != NULL && error->reason != NULL &&
-		strcmp(error->reason, "upload_incomplete") == 0 && !upload->base.answered)
+	if (upload->probing && is_because(upload, error, "upload_incomplete"))
 	{
 		upload->base.at = 0;
 		append(upload, 0, on_stands);
 	}
-	else if (transfer_is_good(&upload->base, error))
+	else if (!transfer_is_good(&upload->base, error))
+		return;
+	else if (upload->base.http->length > 0 && upload->end > transfer_number(result, "size"))
+		fail_too_large(upload);
+	else
 		answer_row(upload, 201, method, result);
 }
 
@@ -174,7 +208,7 @@ on_appended(void *arg, const struct rpc_error *error, const struct method *metho
 {
 	struct upload *upload = arg;
 
-	if (!transfer_is_good(&upload->base, error))
+	if (has_ended(upload, error) || !transfer_is_good(&upload->base, error))
 		return;
 	if (upload->base.at < upload->end)
 		advance(upload);
@@ -232,14 +266,13 @@ on_begun(void *arg, const struct rpc_error *error, const struct method *method,
 	int64_t size;
 	int64_t received;
 
-	if (!transfer_is_good(&upload->base, error))
+	if (has_ended(upload, error) || !transfer_is_good(&upload->base, error))
 		return;
 	size = transfer_number(result, "size");
 	received = transfer_number(result, "received");
 	snprintf(upload->base.id, sizeof upload->base.id, "%lld", (long long) transfer_number(result, "id"));
-	upload->end = upload->base.at + upload->base.http->length;
 	if (upload->end > size)
-		transfer_fail(&upload->base, 413, "too_large", "there are more bytes than were announced");
+		fail_too_large(upload);
 	else if (received == size && (upload->args[ARG_UPLOAD] == NULL || upload->base.http->length == 0))
 		finish(upload);
 	else if (upload->base.http->length == 0)
@@ -260,7 +293,8 @@ begin_upload(struct upload *upload)
 		{"client_key", upload->args[ARG_KEY]},
 	};
 
-	snprintf(length, sizeof length, "%lld", (long long) (upload->base.at + upload->base.http->length));
+	upload->end = upload->base.at + upload->base.http->length;
+	snprintf(length, sizeof length, "%lld", (long long) upload->end);
 	if (upload->args[ARG_UPLOAD] == NULL)
 		transfer_run(&upload->base, "begin_upload", values, 5, NULL, false, on_begun);
 	else if (upload->base.http->length == 0)
@@ -272,30 +306,18 @@ begin_upload(struct upload *upload)
 		append(upload, 0, on_begun);
 }
 
-/* The arguments of POST; false: one of them is bad. */
-static bool
-read_args(struct upload *upload)
-{
-	for (int i = 0; i < ARG_COUNT; i++)
-	{
-		struct buf value = {0};
-		int count = head_parameter(&upload->base.http->head->query, arg_names[i], &value);
-		bool numeric = i == ARG_SIZE || i == ARG_UPLOAD || i == ARG_OFFSET;
-
-		if (count == 1)
-			upload->args[i] = mem_copy(buf_text(&value));
-		buf_free(&value);
-		if (count < 0 || (count == 1 && (strlen(upload->args[i]) > ARGUMENT_MOST ||
-										 (numeric && !transfer_is_number(upload->args[i])))))
-			return false;
-	}
-	return true;
-}
-
 static void
 on_admitted(struct transfer *transfer)
 {
 	begin_upload(upload_of(transfer));
+}
+
+static void
+refuse_parameter(struct upload *upload, int at, const char *hint)
+{
+	struct rpc_error error = query_fault(parameters[at].name, hint);
+
+	transfer_refuse(&upload->base, &error);
 }
 
 void
@@ -308,21 +330,21 @@ upload_begin(struct http *http)
 
 	if (upload == NULL)
 		return;
-	if (!read_args(upload))
+	if (!query_read(http, parameters, ARG_COUNT, upload->args))
 	{
-		transfer_fail(transfer, 400, "invalid_argument", "a parameter of the query is bad");
+		transfer->answered = true;
 		return;
 	}
 	if (upload->args[ARG_OFFSET] != NULL)
 		transfer->at = strtoll(upload->args[ARG_OFFSET], NULL, 10);
 	if (upload->args[ARG_UPLOAD] == NULL && upload->args[ARG_NAME] == NULL)
-		transfer_fail(transfer, 400, "invalid_argument", "name is missing");
+		refuse_parameter(upload, ARG_NAME, "it is missing");
 	else if (transfer->at > OFFSET_MOST || (upload->args[ARG_UPLOAD] == NULL && transfer->at != 0))
-		transfer_fail(transfer, 400, "invalid_argument", "byte_offset is where a begun upload goes on");
+		refuse_parameter(upload, ARG_OFFSET, "where an upload that was begun goes on");
 	else
 	{
 		if (upload->args[ARG_UPLOAD] != NULL)
 			snprintf(transfer->id, sizeof transfer->id, "%s", upload->args[ARG_UPLOAD]);
-		transfer_visit(transfer, false);
+		transfer_visit(transfer, NULL);
 	}
 }

@@ -186,6 +186,35 @@ describe('uploads', () => {
 		assert.equal((await upload(alice, { upload_id }, '')).body.id, upload_id);
 	});
 
+	test('a piece sent again after the end, its answer lost, is answered with the file', async () => {
+		const bytes = randomBytes(chunk + 1000);
+		const first = await upload(alice, { name: 'again', size: bytes.length }, bytes.subarray(0, 500));
+		const upload_id = first.body.id;
+		const last = () => upload(alice, { upload_id, byte_offset: 500 }, bytes.subarray(500));
+		const both = await Promise.all([last(), last()]);
+		assert.deepEqual(both.map(({ status }) => status), [201, 201], JSON.stringify(both));
+		const [{ body: file }] = both;
+		for (const [byte_offset, end] of [[500, bytes.length], [0, 500], [0, bytes.length], [chunk, bytes.length], [bytes.length - 1, bytes.length], [7, 8], [0, 0]])
+		{
+			const { status, headers, body } = await upload(alice, { upload_id, byte_offset }, bytes.subarray(byte_offset, end));
+			assert.deepEqual([status, headers.get('location'), body], [201, `/files/${upload_id}`, file], `${byte_offset} to ${end}`);
+		}
+		assert.equal(file.sha256, hash(bytes));
+		const more = await upload(alice, { upload_id, byte_offset: 500 }, bytes);
+		assert.deepEqual([more.status, more.body.error.data.reason], [413, 'too_large']);
+		assert.equal((await upload(bob, { upload_id, byte_offset: 500 }, bytes.subarray(500))).status, 404);
+		await rpc(alice, 'delete_file', { file_id: upload_id });
+		const gone = await upload(alice, { upload_id, byte_offset: 500 }, bytes.subarray(500));
+		assert.deepEqual([gone.status, gone.body.error.data.reason], [404, 'no_such_upload']);
+	});
+
+	test('a key whose upload has expired tells so', async () => {
+		const { body: { id } } = await upload(alice, { name: 'expired', size: 10, client_key: 'expired' }, 'x');
+		await world.sql(`DELETE FROM chat.uploads WHERE id = ${id}`);
+		const { status, body } = await upload(alice, { name: 'expired', size: 10, client_key: 'expired' }, 'x');
+		assert.deepEqual([status, body.error.data.reason], [404, 'no_such_upload']);
+	});
+
 	test('a broken one goes on at what was received', async () => {
 		const bytes = randomBytes(3 * chunk);
 		const client_key = 'broken';
@@ -212,19 +241,45 @@ describe('uploads', () => {
 	});
 
 	test('refusals', async () => {
-		for (const [query, body, status, reason] of [[{}, 'x', 400, 'invalid_argument'], [{ name: '' }, 'x', 400, 'invalid_argument'], [{ name: 'a/b' }, 'x', 400, 'invalid_argument'],
+		for (const [query, body, status, reason] of [[{ name: '' }, 'x', 400, 'invalid_argument'], [{ name: 'a/b' }, 'x', 400, 'invalid_argument'],
 			[{ name: 'a', mime_type: 'nonsense' }, 'x', 400, 'invalid_mime_type'], [{ name: 'a.png', mime_type: 'image/png' }, 'no picture', 400, 'file_type_mismatch'],
-			[{ name: 'a', sha256: '0'.repeat(64) }, 'x', 400, 'file_hash_mismatch'], [{ name: 'a', size: '-1' }, 'x', 400, 'invalid_argument'],
-			[{ name: 'a', size: '99999999999999999999' }, 'x', 400, 'invalid_argument'], [{ name: 'a', size: '2147483649' }, 'x', 413, 'too_large'],
-			[{ name: 'a', byte_offset: '5' }, 'x', 400, 'invalid_argument'], [{ upload_id: '1' }, 'x', 404, 'no_such_upload'], [{ name: 'x'.repeat(5000) }, 'x', 400, 'invalid_argument']])
+			[{ name: 'a', sha256: '0'.repeat(64) }, 'x', 400, 'file_hash_mismatch'], [{ name: 'a', size: '2147483649' }, 'x', 413, 'too_large'],
+			[{ name: 'a', sha256: 'x' }, 'x', 400, 'invalid_argument'], [{ upload_id: '1' }, 'x', 404, 'no_such_upload'], [{ name: 'x'.repeat(5000) }, 'x', 400, 'invalid_argument']])
 		{
 			const answer = await upload(alice, query, body);
 			assert.deepEqual([answer.status, answer.body.error?.data.reason], [status, reason], JSON.stringify(query));
 		}
 		assert.equal((await upload({ token: 'x' }, { name: 'a' }, 'x')).status, 401);
 		assert.equal((await fetch(`${world.http}/files?name=a`, { method: 'POST', body: 'x' })).status, 401);
-		for (const query of ['name=%zz', 'name=a&name=b', 'name=a%00b', 'name=%ff'])
-			assert.equal((await fetch(`${world.http}/files?${query}`, { method: 'POST', headers: bearer(alice), body: 'x' })).status, 400, query);
+	});
+
+	test('a parameter that is unknown, reserved, there twice, missing or no good is named', async () => {
+		const { body: file } = await upload(alice, { name: 'x' }, 'x');
+		const { ticket } = await rpc(alice, 'create_ticket', { file_id: file.id });
+		const named = async (method, path, headers) => {
+			const response = await fetch(world.http + path, { method, headers, ...method === 'POST' ? { body: 'x' } : {} });
+			const { error } = await response.json();
+			assert.deepEqual([response.status, error.code, error.message], [400, 400, 'invalid params'], path);
+			assert.ok(error.data.hint && !error.data.sqlstate, path);
+			return [error.data.reason, error.data.parameter];
+		};
+		for (const [query, parameter, reason = 'invalid_params'] of [['name=a&foo=1', 'foo'], ['name=a&clientkey=k', 'clientkey'], ['name=a&Name=b', 'Name'], ['name=a&foo', 'foo'],
+			['name=a&=1', ''], ['name=a&%6eame=b', '%6eame'], [`name=a&${'x'.repeat(100)}=1`, 'x'.repeat(64)], ['name=a&actor_id=1', 'actor_id', 'reserved_parameter'],
+			['name=a&actor_session_id=1', 'actor_session_id', 'reserved_parameter'], ['name=a&actor_address=::1', 'actor_address', 'reserved_parameter'],
+			['name=a&name=b', 'name'], ['name=a&size=1&size=1', 'size'], ['name=a&client_key=k&client_key=', 'client_key'], ['', 'name'], ['size=1', 'name'],
+			['name=%zz', 'name'], ['name=a%00b', 'name'], ['name=%ff', 'name'], ['name=%c3', 'name'], ['name=%ed%a0%80', 'name'], ['name=a&mime_type=%fe', 'mime_type'],
+			['name=a&client_key=%00', 'client_key'], ['name=a&sha256=%ff', 'sha256'], ['name=a&size=-1', 'size'], ['name=a&size=', 'size'], ['name=a&size', 'size'],
+			['name=a&size=1e3', 'size'], ['name=a&size=99999999999999999999', 'size'], ['upload_id=x', 'upload_id'], ['upload_id=1&byte_offset=-1', 'byte_offset'],
+			['upload_id=1&byte_offset=9223372036854775807', 'byte_offset'], ['name=a&byte_offset=5', 'byte_offset']])
+			assert.deepEqual(await named('POST', `/files?${query}`, bearer(alice)), [reason, parameter], query);
+		for (const [query, parameter, reason = 'invalid_params'] of [['foo=1', 'foo'], [`ticket=${ticket}&v=2`, 'v'], [`ticket=${ticket}&ticket=${ticket}`, 'ticket'],
+			['ticket=%ff', 'ticket'], [`ticket=${ticket}&actor_id=1`, 'actor_id', 'reserved_parameter']])
+			for (const headers of [{}, bearer(alice)])
+				assert.deepEqual(await named('GET', `/files/${file.id}?${query}`, headers), [reason, parameter], query);
+		for (const query of ['', '?', '?&', `?ticket=${ticket}&`])
+			assert.equal((await download(alice, file.id + query)).status, 200, query);
+		for (const query of ['name=a&', '&&name=a+b%20c', 'name=%C3%A4&size=1&byte_offset=0&mime_type=text/plain'])
+			assert.equal((await fetch(`${world.http}/files?${query}`, { method: 'POST', headers: bearer(alice), body: 'x' })).status, 201, query);
 	});
 
 	test('a body that is refused is not asked for', async () => {

@@ -285,8 +285,8 @@ describe('/openrpc.json', () => {
 			assert.ok(!method.params.some(({ name }) => name.startsWith('actor_')), method.name);
 		}
 		const send = document.methods.find(({ name }) => name === 'send_message');
-		assert.deepEqual(send.params.find(({ name }) => name === 'chat_id'), { name: 'chat_id', required: true, schema: { type: 'string', pattern: '^-?[0-9]{1,19}$' } });
-		assert.equal(send.params.find(({ name }) => name === 'mention_ids').schema.type, 'array');
+		assert.deepEqual(send.params.find(({ name }) => name === 'chat_id'), { name: 'chat_id', required: true, schema: { type: ['string', 'integer'], pattern: '^-?[0-9]{1,19}$' } });
+		assert.deepEqual(send.params.find(({ name }) => name === 'mention_ids').schema.type, ['array', 'null']);
 		assert.equal(send.params.find(({ name }) => name === 'body').required, false);
 		const list = document.methods.find(({ name }) => name === 'list_messages').result.schema;
 		assert.deepEqual(Object.keys(list.properties), ['rows', 'has_more']);

@@ -104,6 +104,27 @@ const watching = (name, knobs) => describe(`watch_presence, ${name}`, () => {
 		await b.close();
 	});
 
+	test('whom there is not is offline like whom one may not see', async () => {
+		const [carol] = await world.crowd(1);
+		const told = new Map();
+		for (const id of [carol.id, '12345', '0', '-1', '9223372036854775807'])
+		{
+			const { pushes } = a;
+			const before = pushes.length;
+			await a.call('watch_presence', { user_ids: [id, alice.id] });
+			const event = await a.event(of({ id }), id);
+			await a.event(of(alice));
+			assert.equal(pushes.slice(before).filter(([, params]) => params.user_id === id).length, 1, id);
+			told.set(id, JSON.stringify(event).replace(`"${id}"`, '"ID"'));
+		}
+		assert.equal(new Set(told.values()).size, 1, [...told.values()].join('\n'));
+		assert.equal(JSON.parse(told.get('12345')).status, 'offline');
+		await world.sql(`SELECT chat.set_presence(${alice.id}, 'away')`);
+		await a.event(of(alice, 'away'));
+		await a.call('watch_presence', { user_ids: [] });
+		await world.sql(`SELECT chat.set_presence(${alice.id}, 'online')`);
+	});
+
 	test('what it refuses', async () => {
 		const nobody = await world.connect();
 		assert.equal((await refused(nobody.call('watch_presence', { user_ids: [bob.id] }))).code, 401);

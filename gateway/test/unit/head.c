@@ -35,6 +35,20 @@ parameter(const char *query, const char *name, int count, const char *value)
 	buf_free(&out);
 }
 
+/* The first one's name and value as they came; no name: there is none. */
+static void
+next_is(const char *query, const char *name, const char *value)
+{
+	struct slice rest = {query, strlen(query)};
+	struct slice found = {"", 0};
+	struct slice its = {NULL, 0};
+
+	ok(head_next_parameter(&rest, &found, &its) == (name != NULL), query);
+	is(found.text, found.length, name ? name : "", "its name");
+	ok((its.text != NULL) == (value != NULL) && its.length == (value ? strlen(value) : 0), "its value");
+	ok(rest.length < strlen(query) || query[0] == '\0', "it was taken off");
+}
+
 static void
 length_is(const char *fields, long expected)
 {
@@ -94,6 +108,13 @@ main(void)
 	parameter("a=%0", "a", -1, "");
 	parameter("a=%zz", "a", -1, "");
 	parameter("a=%00", "a", -1, "");
+	parameter("b&a=1", "a", 1, "1");
+	next_is("&&a=1=2&b&=&", "a", "1=2");
+	next_is("b&a", "b", NULL);
+	next_is("=1", "", "1");
+	next_is("a=", "a", "");
+	next_is("&", NULL, NULL);
+	next_is("", NULL, NULL);
 	buf_free(&joined);
 	return done();
 }

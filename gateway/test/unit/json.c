@@ -143,6 +143,8 @@ main(void)
 	nested(JSON_DEPTH_LIMIT, true);
 	nested(JSON_DEPTH_LIMIT + 1, false);
 	ok(json_read("\"a\0b\"", 5, &why) == NULL, "a raw NUL");
+	ok(json_is_utf8("", 0) && json_is_utf8("\xc3\xa4\xf0\x9f\x98\x80", 6), "UTF-8");
+	ok(!json_is_utf8("\xc3", 1) && !json_is_utf8("a\xff", 2) && !json_is_utf8("\xed\xa0\x80", 3), "none");
 	member("{\"to\":[\"1\"],\"event\":{\"a\":{}}}", "to", "[\"1\"]");
 	member("{\"to\": [\"1\"] , \"event\" : {\"a\": [1.5e-3, null, true]} } ", "event",
 		   "{\"a\": [1.5e-3, null, true]}");
