@@ -33,10 +33,17 @@ describe('before a worker knows the methods', () => {
 		for (const pid of await world.gateway.workers())
 			process.kill(pid, 'SIGKILL');
 	};
-	const other = async (port, dsn) => {
+	// A gateway of the test's own; the URL of its sockets. `last` is for when it has ended.
+	const other = async (t, dsn, last = () => {}) => {
+		const port = await freePort();
 		const gateway = new Gateway([`--listen=127.0.0.1:${port}`, `--database=${dsn}`, '--workers=1', '--unavailable-after=1500ms', '--drain-seconds=0s'], world.env);
+		t.after(async () => {
+			const { code } = await gateway.stop();
+			last();
+			assert.equal(code, 0);
+		});
 		await until(() => /worker_started/.test(gateway.log), 'a worker');
-		return gateway;
+		return `ws://127.0.0.1:${port}/ws`;
 	};
 	const open = async (headers, url = world.url) => {
 		const socket = new Socket(url, headers);
@@ -86,7 +93,7 @@ describe('before a worker knows the methods', () => {
 		await killAll();
 		let early = true;
 		const back = comeBack().finally(() => assert.ok(!early, 'one was answered before'));
-		await until(() => readers(false).then(count => count === 2), 'both workers want to read them');
+		await until(() => readers(false).then(count => count > 0), 'a worker wants to read them');
 		await sleep(300);
 		early = false;
 		await letGo();
@@ -101,39 +108,32 @@ describe('before a worker knows the methods', () => {
 		}
 	});
 
-	test('the gateway\'s own methods do not wait, and calls not for ever', async () => {
+	test('the gateway\'s own methods do not wait, and calls not for ever', async t => {
 		const letGo = await holdBack();
-		const port = await freePort();
-		const gateway = await other(port, `host=${world.sockets} port=5432 dbname=chat user=gateway`);
-		const socket = await open({}, `ws://127.0.0.1:${port}/ws`);
 		const started = Date.now();
+		const socket = await open({}, await other(t, `host=${world.sockets} port=5432 dbname=chat user=gateway`));
 		const early = refused(socket.call('discover')).then(({ code, data }) => [code, data.reason, Date.now() - started]);
 		assert.equal(await socket.call('ping'), 'pong');
 		const ponged = Date.now() - started;
 		const [code, reason, waited] = await early;
 		assert.deepEqual([code, reason], [503, 'unavailable']);
-		assert.ok(ponged < waited && waited > 400, `${ponged} and ${waited} ms`);
+		assert.ok(ponged < waited && waited > 1400, `${ponged} and ${waited} ms`);
 		await letGo();
 		await until(() => socket.call('discover').catch(() => null), 'the methods');
 		await socket.close();
-		assert.equal((await gateway.stop()).code, 0);
 	});
 
-	test('without a database sockets are taken all the same, and served when it comes', async () => {
+	test('without a database sockets are taken all the same, and served when it comes', async t => {
 		const relay = await Relay.start(world);
 		relay.cut();
-		const port = await freePort();
-		const gateway = await other(port, relay.dsn);
-		const socket = await open({}, `ws://127.0.0.1:${port}/ws`);
 		const started = Date.now();
+		const socket = await open({}, await other(t, relay.dsn, () => relay.stop()));
 		const refusals = await Promise.all(Array.from({ length: 40 }, () => refused(socket.call('discover'))));
 		assert.deepEqual([...new Set(refusals.map(({ code, data }) => `${code} ${data.reason}`))], ['503 unavailable']);
-		assert.ok(Date.now() - started > 400, `${Date.now() - started} ms`);
+		assert.ok(Date.now() - started > 1400, `${Date.now() - started} ms`);
 		relay.allow();
 		await until(() => socket.call('authenticate', { token: alice.token }).catch(() => null), 'a login');
 		assert.equal((await until(() => socket.call('get_profile').catch(() => null), 'a call')).id, alice.id);
 		await socket.close();
-		assert.equal((await gateway.stop()).code, 0);
-		relay.stop();
 	});
 });
