@@ -26,6 +26,7 @@ export class Lab extends World
 			knobs: world => ({
 				workers: 2,
 				cursor_interval: '1s',
+				maintenance_interval: '0', // messages of deleted chats stay in the history that is compared with
 				listen_database: `host=${world.sockets} port=5432 dbname=chat user=gateway application_name=${LISTENER}`
 			})
 		});
