@@ -8,8 +8,8 @@
  * events are published by the writers' own transactions.
  *
  * Files: clock.c ids · horizon.c up to which all is visible · order.c the chat's row lock and its next event id · guard.c what every
- * call asks first · send.c send_message · receipt.c mark_read · typing.c set_typing · recipients.c who hears of it · table.c rows
- * without the executor · event.c trigger bodies, JSON · publish.c events to channels · transaction.c what is published, until the
+ * call asks first · send.c send_message · receipt.c mark_read · ephemeral.c typing, signals · recipients.c who hears of it · table.c
+ * rows without the executor · event.c trigger bodies, JSON · publish.c events to channels · transaction.c what is published, until the
  * commit · ring.c committed notifications · notifier.c the worker that sends them · file.c reading contents · settings.c
  * chat.settings · errors.c the words of our errors · json.c writing JSON · siphash.c channel names.
  */

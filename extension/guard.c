@@ -14,7 +14,7 @@
  *	 chat.check_block		may reach the other one of a direct chat
  *	 chat.check_posting		may send to this chat
  *
- * Called from: api/ functions, recipients.c, event.c, receipt.c, typing.c. Calls: table.c.
+ * Called from: api/ functions, recipients.c, event.c, receipt.c, ephemeral.c. Calls: table.c.
  */
 #include "guard.h"
 
@@ -133,7 +133,6 @@ read_member_by_statement(int64 chat_id, int64 user_id, MemberRow *member)
 		return false;
 	text_to_cstring_buffer(DatumGetTextPP(values[0]), member->role, sizeof(member->role));
 	member->visible_from = DatumGetInt64(values[1]);
-	member->left = !nulls[2];
 	member->left_id = nulls[2] ? 0 : DatumGetInt64(values[2]);
 	return true;
 }
@@ -153,19 +152,17 @@ read_member(int64 chat_id, int64 user_id, MemberRow *member)
 		text_to_cstring_buffer(DatumGetTextPP(table_value(&row, MEMBER_ROLE)), member->role,
 							   sizeof(member->role));
 		member->visible_from = DatumGetInt64(table_value(&row, MEMBER_VISIBLE_FROM));
-		member->left = !table_is_null(&row, MEMBER_LEFT_ID);
-		member->left_id = member->left ? DatumGetInt64(table_value(&row, MEMBER_LEFT_ID)) : 0;
+		member->left_id =
+			table_is_null(&row, MEMBER_LEFT_ID) ? 0 : DatumGetInt64(table_value(&row, MEMBER_LEFT_ID));
 	}
 	table_scan_end(&row);
 	return found;
 }
 
 bool
-guard_read_member(int64 chat_id, int64 user_id, MemberRow *member)
+guard_read_member(int64 chat_id, int64 user_id, MemberRow *member, ChatRow *chat)
 {
-	ChatRow chat;
-
-	return read_member(chat_id, user_id, member) && guard_read_chat(chat_id, &chat) && !chat.deleted;
+	return read_member(chat_id, user_id, member) && guard_read_chat(chat_id, chat) && !chat->deleted;
 }
 
 static bool
@@ -254,12 +251,13 @@ is_one_of(const char *role, ArrayType *roles)
 static MemberRow
 find_member(FunctionCallInfo fcinfo)
 {
-	MemberRow member = {.left = true};
+	MemberRow member;
+	ChatRow chat;
 	bool found;
 
 	SPI_connect();
 	found = !PG_ARGISNULL(0) && !PG_ARGISNULL(1) &&
-			guard_read_member(PG_GETARG_INT64(0), PG_GETARG_INT64(1), &member);
+			guard_read_member(PG_GETARG_INT64(0), PG_GETARG_INT64(1), &member, &chat);
 	SPI_finish();
 	if (!found)
 		chat_fail("no_such_chat", NULL, NULL);
@@ -290,7 +288,7 @@ chat_check_member(PG_FUNCTION_ARGS)
 {
 	MemberRow member = find_member(fcinfo);
 
-	if (member.left)
+	if (member.left_id != 0)
 		chat_fail("no_such_chat", NULL, NULL);
 	if (!PG_ARGISNULL(2) && !is_one_of(member.role, PG_GETARG_ARRAYTYPE_P(2)))
 		chat_fail("not_permitted", NULL, NULL);
@@ -307,7 +305,7 @@ chat_visible_range(PG_FUNCTION_ARGS)
 
 	return row_of(fcinfo, &shape,
 				  (Datum[]){Int64GetDatum(member.visible_from),
-							Int64GetDatum(member.left ? member.left_id : PG_INT64_MAX)});
+							Int64GetDatum(member.left_id != 0 ? member.left_id : PG_INT64_MAX)});
 }
 
 /* Raises what keeps user_id from writing to other_id. */

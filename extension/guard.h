@@ -21,8 +21,7 @@ typedef struct ChatRow
 
 typedef struct MemberRow
 {
-	bool left;
-	int64 left_id;
+	int64 left_id; /* 0: he is in */
 	int64 visible_from;
 	char role[NAMEDATALEN];
 } MemberRow;
@@ -30,8 +29,8 @@ typedef struct MemberRow
 /* False: there never was such a chat, or maintenance has removed it. */
 extern bool guard_read_chat(int64 chat_id, ChatRow *chat);
 
-/* Who is in a chat that is not deleted, or was. False: nobody. */
-extern bool guard_read_member(int64 chat_id, int64 user_id, MemberRow *member);
+/* Who is in a chat that is not deleted, or was, and that chat. False: nobody. */
+extern bool guard_read_member(int64 chat_id, int64 user_id, MemberRow *member, ChatRow *chat);
 
 /* chat.check_posting, for a member: raises MC403 not_permitted, blocked, not_accepting. */
 extern void guard_check_posting(int64 chat_id, int64 user_id);

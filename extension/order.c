@@ -99,7 +99,6 @@ take_on_row(const TableScan *row, Datum *values, void *arg)
 		return false;
 	*taking->place = (Place){.id = clock_take_id(last),
 							 .prev_id = last,
-							 .number = number,
 							 .chat = {.direct = table_text_is(row, CHAT_KIND, "direct"),
 									  .guarded = !table_text_is(row, CHAT_POSTING, "all"),
 									  .large = DatumGetBool(table_value(row, CHAT_LARGE)),
@@ -107,7 +106,7 @@ take_on_row(const TableScan *row, Datum *values, void *arg)
 									  .member_count = DatumGetInt32(table_value(row, CHAT_MEMBER_COUNT))}};
 	values[CHAT_LAST_EVENT_ID] = Int64GetDatum(taking->place->id);
 	values[CHAT_PREV_EVENT_ID] = Int64GetDatum(last);
-	values[CHAT_MESSAGE_COUNT] = Int32GetDatum(taking->place->number);
+	values[CHAT_MESSAGE_COUNT] = Int32GetDatum(taking->place->chat.message_count);
 	return true;
 }
 
@@ -135,7 +134,6 @@ take_by_statement(Taking *taking)
 	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
 	*taking->place = (Place){.id = DatumGetInt64(values[0]),
 							 .prev_id = DatumGetInt64(values[1]),
-							 .number = DatumGetInt32(values[2]),
 							 .chat = {.direct = DatumGetBool(values[3]),
 									  .guarded = DatumGetBool(values[4]),
 									  .large = DatumGetBool(values[5]),
@@ -180,9 +178,9 @@ chat_next_event(PG_FUNCTION_ARGS)
 	SPI_connect();
 	order_take_place(PG_GETARG_INT64(0), PG_GETARG_INT32(1), &place);
 	SPI_finish();
-	return row_of(
-		fcinfo, &shape,
-		(Datum[]){Int64GetDatum(place.id), Int64GetDatum(place.prev_id), Int32GetDatum(place.number)});
+	return row_of(fcinfo, &shape,
+				  (Datum[]){Int64GetDatum(place.id), Int64GetDatum(place.prev_id),
+							Int32GetDatum(place.chat.message_count)});
 }
 
 static bool

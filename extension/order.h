@@ -14,8 +14,7 @@ typedef struct Place
 {
 	int64 id;
 	int64 prev_id; /* the chat's event before it */
-	int32 number;  /* of the chat's user messages, this one included if it is one */
-	ChatRow chat;  /* with this one counted */
+	ChatRow chat;  /* message_count is this one's number, or that of the message before it */
 } Place;
 
 /*

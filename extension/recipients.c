@@ -9,7 +9,7 @@
  * end in the index. Where a table is not direct, statements say the same. None of it decides for good:
  * guard_check_posting raises what an obstruction means, take_pushes looks again who is away.
  *
- * Called from: send.c, typing.c, event.c. Calls: table.c, guard.c.
+ * Called from: send.c, ephemeral.c, event.c. Calls: table.c, guard.c.
  */
 #include "recipients.h"
 

@@ -364,7 +364,7 @@ add_message(FunctionCallInfo fcinfo, Message *message)
 	order_take_place(message->chat_id, 1, &place);
 	message->id = place.id;
 	message->prev_id = place.prev_id;
-	message->number = place.number;
+	message->number = place.chat.message_count;
 	if (message->client_key != 0 && find_repeated(fcinfo, message))
 		return true;
 	message->expires_at = expiry(argument(fcinfo, ARG_EXPIRES_IN));

@@ -209,11 +209,11 @@ DECLARE
 BEGIN
 	SELECT coalesce(array_agg(t.chat_id ORDER BY t.id DESC), '{}') AS chat_ids, coalesce(array_agg(t.id ORDER BY t.id DESC), '{}') AS ids INTO tail
 	  FROM chat.find_in_tails(find_messages.actor_id, wanted, only_chat_id, before_id, size) t;
-	SELECT sum(s.message_count) INTO messages FROM chat.searched_chats(find_messages.actor_id, only_chat_id) s;
 	LOOP
 		page := chat.find_by_looking(find_messages.actor_id, wanted, only_chat_id, before_id, size, budget::integer, tail.chat_ids, tail.ids);
-		EXIT WHEN page.complete OR page.matches = 0 OR budget > 1000000
-			OR budget * size / page.matches > 4 * messages * page.matches / budget;
+		EXIT WHEN page.complete OR page.matches = 0 OR budget > 1000000;
+		messages := coalesce(messages, (SELECT sum(s.message_count) FROM chat.searched_chats(find_messages.actor_id, only_chat_id) s));
+		EXIT WHEN budget * size / page.matches > 4 * messages * page.matches / budget;
 		budget := greatest(4 * budget, 2 * budget * size / page.matches);
 	END LOOP;
 	IF page.complete THEN

@@ -64,18 +64,8 @@ GRANT EXECUTE ON FUNCTION chat.end_call TO chat_user, chat_app; -- since 0.2.0
 
 -- What is stored nowhere: an event to the members who are there.
 CREATE OR REPLACE FUNCTION chat.publish_ephemeral(actor_id bigint, chat_id bigint, event jsonb)
-RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-	PERFORM chat.check_actor(publish_ephemeral.actor_id);
-	PERFORM chat.visible_range(publish_ephemeral.chat_id, publish_ephemeral.actor_id);
-	PERFORM chat.check_member(publish_ephemeral.chat_id, publish_ephemeral.actor_id);
-	PERFORM chat.check_posting(publish_ephemeral.chat_id, publish_ephemeral.actor_id);
-	PERFORM chat.check_small_chat(publish_ephemeral.chat_id);
-	PERFORM chat.publish(publish_ephemeral.event || jsonb_build_object('chat_id', publish_ephemeral.chat_id::text,
-		'actor_id', publish_ephemeral.actor_id::text, 'at', chat.rfc3339(clock_timestamp())), NULL, publish_ephemeral.chat_id);
-END
-$$;
-COMMENT ON FUNCTION chat.publish_ephemeral IS 'An event of set_typing or send_signal, to the members.';
+RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'chat_publish_ephemeral';
+COMMENT ON FUNCTION chat.publish_ephemeral IS 'An event of send_signal, as set_typing makes its own: to the members, of who may send to them. The actor is checked.';
 
 CREATE OR REPLACE FUNCTION chat.send_signal(actor_id bigint, chat_id bigint, payload jsonb)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
