@@ -17,19 +17,8 @@ trap 'rm -rf "$work"' EXIT
 
 sql() { "$bin/psql" -X -q -At -v ON_ERROR_STOP=1 "$@"; }
 
-# Chat n has id n << 22, its members n << 22 and (n + 200) << 22: pgbench computes them.
-sql <<-'SQL'
-	INSERT INTO chat.users (id, user_name, display_name, version)
-	SELECT n << 22, 'bench' || n, 'Bench', n << 22 FROM generate_series(1::bigint, 400) n;
-	INSERT INTO chat.direct_chats (low_user_id, high_user_id, chat_id)
-	SELECT n << 22, (n + 200) << 22, n << 22 FROM generate_series(1::bigint, 200) n;
-	INSERT INTO chat.chats (id, kind, creator_id, last_event_id, member_count)
-	SELECT n << 22, 'direct', n << 22, n << 22, 2 FROM generate_series(1::bigint, 200) n;
-	INSERT INTO chat.members (chat_id, user_id)
-	SELECT n << 22, (n + k * 200) << 22 FROM generate_series(1::bigint, 200) n, generate_series(0, 1) k;
-	CREATE TABLE figures (direct text, call text, calls bigint, ms double precision);
-SQL
-sql -c 'VACUUM ANALYZE'
+sql -v pairs=200 -f extension/test/bench/chats.sql
+sql -c 'CREATE TABLE figures (direct text, call text, calls bigint, ms double precision)'
 
 cat > "$work/script" <<-'SQL'
 	\set chat random(1, 200) * 4194304

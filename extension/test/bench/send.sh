@@ -10,7 +10,8 @@
 #   CHAT_ROOT=…        another checkout, installed and prepared, to compare with: take turns, and believe ratios only
 
 set -euo pipefail
-cd "${CHAT_ROOT:-$(dirname "$0")/../../..}"
+here=$(cd "$(dirname "$0")" && pwd)
+cd "${CHAT_ROOT:-$here/../../..}"
 
 cluster=extension/test/cluster.sh
 seconds=${SECONDS_EACH:-8}
@@ -22,19 +23,7 @@ trap 'rm -rf "$work"' EXIT
 
 sql() { "$bin/psql" -X -q -At -v ON_ERROR_STOP=1 "$@"; }
 
-# Chat n has id n << 22, its members n << 22 and (n + 1000) << 22: pgbench computes them.
-sql <<-'SQL'
-	SET client_min_messages = warning;
-	INSERT INTO chat.users (id, user_name, display_name, version)
-	SELECT n << 22, 'bench' || n, 'Bench', n << 22 FROM generate_series(1::bigint, 2000) n ON CONFLICT DO NOTHING;
-	INSERT INTO chat.direct_chats (low_user_id, high_user_id, chat_id)
-	SELECT n << 22, (n + 1000) << 22, n << 22 FROM generate_series(1::bigint, 1000) n ON CONFLICT DO NOTHING;
-	INSERT INTO chat.chats (id, kind, creator_id, last_event_id, member_count)
-	SELECT n << 22, 'direct', n << 22, n << 22, 2 FROM generate_series(1::bigint, 1000) n ON CONFLICT DO NOTHING;
-	INSERT INTO chat.members (chat_id, user_id)
-	SELECT n << 22, (n + k * 1000) << 22 FROM generate_series(1::bigint, 1000) n, generate_series(0, 1) k ON CONFLICT DO NOTHING;
-SQL
-sql -c 'VACUUM ANALYZE'
+sql -v pairs=1000 -f "$here/chats.sql"
 
 call="SELECT * FROM chat.send_message(:chat, :chat, 'hello, how are you today?');"
 printf '\\set chat random(1, 1000) * 4194304\n%s\n' "$call" > "$work/single"
