@@ -141,19 +141,35 @@ static const struct knob knobs[] = {
 	WORD(log_level, level_words, "info", "least level written"),
 	WORD(log_format, format_words, "logfmt", "layout of log lines"),
 };
-/* clang-format on */
 
 /* What config_reload may change. */
 static const char *const reloadable[] = {
-	"allowed_origins",   "answer_limit",         "auth_timeout",
-	"calls_burst",       "calls_in_flight",      "calls_per_second",
-	"cursor_interval",   "drain_seconds",        "drain_timeout",
-	"frame_limit",       "group_limit",          "log_format",
-	"log_level",         "maintenance_interval", "max_sockets_per_address",
-	"max_transfers",     "outbound_limit",       "outbox_interval",
-	"slow_timeout",      "ticket_lifetime",      "trusted_proxies",
-	"unavailable_after", "watch_limit",          NULL,
+	"allowed_origins",
+	"answer_limit",
+	"auth_timeout",
+	"calls_burst",
+	"calls_in_flight",
+	"calls_per_second",
+	"cursor_interval",
+	"drain_seconds",
+	"drain_timeout",
+	"frame_limit",
+	"group_limit",
+	"log_format",
+	"log_level",
+	"maintenance_interval",
+	"max_sockets_per_address",
+	"max_transfers",
+	"outbound_limit",
+	"outbox_interval",
+	"slow_timeout",
+	"ticket_lifetime",
+	"trusted_proxies",
+	"unavailable_after",
+	"watch_limit",
+	NULL,
 };
+/* clang-format on */
 
 static const struct unit durations[] = {{"ms", 1}, {"s", 1000}, {"min", 60000}, {"", 1000}, {NULL, 0}};
 static const struct unit sizes[] = {{"B", 1}, {"kB", 1024}, {"MB", 1 << 20}, {"", 1}, {NULL, 0}};

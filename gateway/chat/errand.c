@@ -43,7 +43,7 @@ struct errand
 	struct span span;            /* from when it was made; in its visitor's trace, if that has one */
 };
 
-static struct list waiting; /* struct errand by node, for the first catalog; next NULL: none did ever */
+static struct list waiting = {&waiting, &waiting}; /* struct errand by node, for the first catalog */
 
 static void
 errand_free(struct errand *errand)
@@ -166,7 +166,7 @@ errand_start_all(void)
 {
 	struct list *node;
 
-	while (waiting.next != NULL && (node = list_shift(&waiting)) != NULL)
+	while ((node = list_shift(&waiting)) != NULL)
 		start(list_entry(node, struct errand, node));
 }
 
@@ -210,8 +210,6 @@ errand_run(const struct session *session, const char *name, const struct errand_
 		start(errand);
 		return errand;
 	}
-	if (waiting.next == NULL)
-		list_init(&waiting);
 	list_append(&waiting, &errand->node);
 	return errand;
 }

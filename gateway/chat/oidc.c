@@ -31,6 +31,7 @@
 #include "codec/json.h"
 #include "codec/keys.h"
 #include "io/fetch.h"
+#include "io/loop.h"
 #include "io/timer.h"
 
 #define RETRY_MIN 1000  /* milliseconds before the second attempt */
@@ -92,16 +93,6 @@ drop_old_keys(void)
 	keys = NULL;
 }
 
-/* Seconds; time() may be a tick behind, and refuse a token of this second. */
-static time_t
-now(void)
-{
-	struct timespec at;
-
-	clock_gettime(CLOCK_REALTIME, &at);
-	return at.tv_sec;
-}
-
 /* With the keys there are. False: others might do better. */
 static bool
 try_keys(struct oidc_check *check)
@@ -109,7 +100,7 @@ try_keys(struct oidc_check *check)
 	struct token_rules rules = {.issuer = config.oidc_issuer,
 								.audience = config.oidc_audience,
 								.leeway = config.oidc_leeway / 1000,
-								.now = now()};
+								.now = loop_date() / 1000};
 
 	drop_old_keys();
 	check->unavailable = keys == NULL;

@@ -471,15 +471,6 @@ scan_value(struct scan *scan)
 	return true;
 }
 
-static bool
-is_utf8(const char *text, size_t length)
-{
-	json_t *copy = json_stringn(text, length);
-
-	json_decref(copy);
-	return copy != NULL;
-}
-
 /* Why the text is no JSON; NULL: it is, if perhaps none that can be stored. */
 static const char *
 find_malformation(const char *text, size_t length)
@@ -488,7 +479,7 @@ find_malformation(const char *text, size_t length)
 	bool good = scan_value(&scan);
 
 	scan_space(&scan);
-	if (!is_utf8(text, length))
+	if (!json_is_utf8(text, length))
 		return "the text is not UTF-8";
 	if (scan.at == scan.end)
 		return good ? NULL : "the text ends too early";

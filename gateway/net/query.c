@@ -38,7 +38,7 @@ refuse_stray(struct http *http, const struct slice *name)
 	struct rpc_error error;
 
 	snprintf(text, sizeof text, "%.*s", (int) name->length, name->text);
-	error = catalog_fills(text) ? fault_reserved(text) : query_fault(text, "there is no such parameter");
+	error = catalog_fills(text) ? fault_reserved(text) : fault_parameter(text, "there is no such parameter");
 	error.code = 400;
 	http_error(http, &error);
 }
