@@ -1,0 +1,2 @@
+-- State of 0.4.0 for a database made by 0.3.0. Functions of our own whose arguments or results have changed are dropped here
+-- and made again by what follows; what they were granted stands in chat.kept_grants till then.
