@@ -43,6 +43,36 @@ SELECT :'expires_at'::timestamptz = '9999-12-31 00:00:00+00' AS last;
 SELECT chat.ban_member(:sven, :chat, :udo, '290000-01-01');
 SELECT until = '9999-12-31 00:00:00+00' AS last FROM chat.list_bans(:sven, :chat) WHERE id = :udo;
 SELECT test.error(format('SELECT chat.redeem_invite_link(%s, %L)', :vera, :'banned_code'));
+-- A link ends with the right to make it: whose role is lost, who is removed or leaves does not come back by it, and nobody else.
+SELECT id AS led FROM chat.create_group(:sven, 'Led', ARRAY[:tina]) \gset
+CREATE FUNCTION test.make_link(of_chat bigint, owner bigint, maker bigint) RETURNS text LANGUAGE sql AS $$
+	SELECT chat.add_members(owner, of_chat, ARRAY[maker]);
+	SELECT chat.set_member_role(owner, of_chat, maker, 'admin');
+	SELECT code FROM chat.create_invite_link(maker, of_chat);
+$$;
+SELECT test.make_link(:led, :sven, :tina) AS code \gset
+SELECT chat.remove_member(:sven, :led, :tina);
+SELECT test.error(format('SELECT chat.redeem_invite_link(%s, %L)', u, :'code')) FROM unnest(ARRAY[:tina, :vera]) u;
+SELECT count(*) FROM chat.list_invite_links(:sven, :led);
+SELECT test.make_link(:led, :sven, :tina) AS code \gset
+SELECT chat.leave_chat(:tina, :led);
+SELECT test.error(format('SELECT chat.redeem_invite_link(%s, %L)', :vera, :'code'));
+SELECT test.make_link(:led, :sven, :tina) AS code \gset
+SELECT role FROM chat.set_member_role(:sven, :led, :tina, 'member');
+SELECT test.error(format('SELECT chat.redeem_invite_link(%s, %L)', :vera, :'code')), (SELECT count(*) FROM chat.list_invite_links(:sven, :led)) AS listed;
+-- It does not come back with the role.
+SELECT role FROM chat.set_member_role(:sven, :led, :tina, 'admin');
+SELECT test.error(format('SELECT chat.redeem_invite_link(%s, %L)', :vera, :'code'));
+-- Where every member may add others, so do their links, until the operator ends that.
+SELECT role FROM chat.set_member_role(:sven, :led, :tina, 'member');
+SELECT value FROM chat.set_setting('anyone_adds_members', 'true');
+SELECT code FROM chat.create_invite_link(:tina, :led) \gset
+SELECT count(*) FROM chat.list_invite_links(:sven, :led);
+SELECT value FROM chat.set_setting('anyone_adds_members', 'false');
+SELECT test.error(format('SELECT chat.redeem_invite_link(%s, %L)', :vera, :'code')), (SELECT count(*) FROM chat.list_invite_links(:sven, :led)) AS listed;
+SELECT chat.expire_invite_links(100) > 0 AS removed;
+SELECT count(*) FROM chat.invite_links WHERE chat_id = :led;
+DROP FUNCTION test.make_link;
 -- With the chat gone, so are they.
 SELECT chat.delete_chat(:sven, :chat);
 SELECT test.error(format('SELECT chat.redeem_invite_link(%s, %L)', :vera, :'code'));

@@ -108,6 +108,7 @@ BEGIN
 	   SET role = 'member', left_id = event.id, left_count = event.number, left_chat = to_jsonb(remains),
 		   read_id = event.id, read_count = event.number, mentions = 0
 	 WHERE m.chat_id = drop_member.chat_id AND m.user_id = drop_member.user_id;
+	DELETE FROM chat.invite_links l WHERE l.chat_id = drop_member.chat_id AND l.creator_id = drop_member.user_id;
 	PERFORM chat.log_event(drop_member.chat_id, event.id, event.prev_id, event.number, 'member_left', drop_member.actor_id,
 		jsonb_build_object('user_ids', ARRAY[drop_member.user_id::text]), true);
 	IF remains.member_count = 0 THEN
@@ -117,7 +118,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.drop_member IS 'Takes a present member out: the member_left event, the last one that he gets; an owner''s heir takes over, and with the last one the chat ends. For leaving, removal, ban and the deletion of an account. actor_id: who does it.';
+COMMENT ON FUNCTION chat.drop_member IS 'Takes a present member out: the member_left event, the last one that they get; their invite links end; an owner''s heir takes over, and with the last one the chat ends. For leaving, removal, ban and the deletion of an account. actor_id: who does it.';
 
 CREATE OR REPLACE FUNCTION chat.find_heir(chat_id bigint)
 RETURNS bigint LANGUAGE plpgsql STABLE AS $$
@@ -135,11 +136,14 @@ DECLARE
 	event record := chat.next_event(change_role.chat_id, 0);
 BEGIN
 	UPDATE chat.members m SET role = change_role.role WHERE m.chat_id = change_role.chat_id AND m.user_id = change_role.user_id;
+	IF change_role.role <> ALL (chat.inviting_roles()) THEN
+		DELETE FROM chat.invite_links l WHERE l.chat_id = change_role.chat_id AND l.creator_id = change_role.user_id;
+	END IF;
 	PERFORM chat.log_event(change_role.chat_id, event.id, event.prev_id, event.number, 'member_changed', change_role.actor_id,
 		jsonb_build_object('user_ids', ARRAY[change_role.user_id::text], 'role', change_role.role), true);
 END
 $$;
-COMMENT ON FUNCTION chat.change_role IS 'Gives a present member another role: the member_changed event. The chat is locked and the right checked.';
+COMMENT ON FUNCTION chat.change_role IS 'Gives a present member another role: the member_changed event; who may not invite any more, whose links end. The chat is locked and the right checked.';
 
 CREATE OR REPLACE FUNCTION chat.end_chat(chat_id bigint, actor_id bigint)
 RETURNS void LANGUAGE plpgsql AS $$

@@ -42,7 +42,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.remove_member IS 'Takes somebody out of a group or room: the owner anybody else, admins members only. He keeps reading up to there, and may come back by invitation. Who is not in is no error. MC403 not_permitted, direct_chat; MC404 no_such_chat.';
+COMMENT ON FUNCTION chat.remove_member IS 'Takes somebody out of a group or room: the owner anybody else, admins members only. They keep reading up to there, and may come back by invitation, but not by a link of their own: those end. Who is not in is no error. MC403 not_permitted, direct_chat; MC404 no_such_chat.';
 GRANT EXECUTE ON FUNCTION chat.remove_member TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.ban_member(actor_id bigint, chat_id bigint, user_id bigint, until timestamptz DEFAULT NULL)
@@ -58,13 +58,12 @@ BEGIN
 	INSERT INTO chat.bans AS b (chat_id, user_id, until, actor_id)
 	VALUES (ban_member.chat_id, ban_member.user_id, chat.to_json_years(nullif(ban_member.until, 'infinity')), ban_member.actor_id)
 	ON CONFLICT ON CONSTRAINT bans_pkey DO UPDATE SET until = excluded.until, actor_id = excluded.actor_id;
-	DELETE FROM chat.invite_links l WHERE l.chat_id = ban_member.chat_id AND l.creator_id = ban_member.user_id;
 	IF chat.is_member(ban_member.chat_id, ban_member.user_id) THEN
 		PERFORM chat.drop_member(ban_member.chat_id, ban_member.user_id, ban_member.actor_id);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.ban_member IS 'Takes somebody out of a group or room, as remove_member does, and keeps him out until then (NULL: for good): he cannot join, be added, or use an invite link, and those that he has made end. Works for who is not in, too; again changes the time. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_user.';
+COMMENT ON FUNCTION chat.ban_member IS 'Takes somebody out of a group or room, as remove_member does, and keeps them out until then (NULL: for good): they cannot join, be added, or use an invite link. Works for who is not in, too; again changes the time. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_user.';
 GRANT EXECUTE ON FUNCTION chat.ban_member TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.unban_member(actor_id bigint, chat_id bigint, user_id bigint)
@@ -128,7 +127,7 @@ BEGIN
 	RETURN present;
 END
 $$;
-COMMENT ON FUNCTION chat.set_member_role IS 'Makes a member of a group or room owner, admin or member; for its owner, who becomes an admin when he makes somebody else the owner. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_member.';
+COMMENT ON FUNCTION chat.set_member_role IS 'Makes a member of a group or room owner, admin or member; for its owner, who becomes an admin when they make somebody else the owner. The invite links of who may not invite any more end. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_member.';
 GRANT EXECUTE ON FUNCTION chat.set_member_role TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.describe_members(chat_id bigint, user_ids bigint[])

@@ -1,4 +1,6 @@
--- Invite links. All that counts or ends one is done under the lock of its chat.
+-- Invite links. All that counts or ends one is done under the lock of its chat. A link is good as long as who made it may let
+-- others in: it is deleted with a role or a membership that ends (drop_member, change_role), and whatever else takes the right away
+-- (setting anyone_adds_members) closes it (is_open_link).
 CREATE OR REPLACE FUNCTION chat.create_invite_link(actor_id bigint, chat_id bigint, expires_at timestamptz DEFAULT NULL,
 	max_uses integer DEFAULT NULL, client_key text DEFAULT NULL)
 RETURNS chat.invite_links LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -29,7 +31,7 @@ BEGIN
 	RETURN link;
 END
 $$;
-COMMENT ON FUNCTION chat.create_invite_link IS 'Makes a secret code by which whoever has it can join a group or room (redeem_invite_link), until expires_at and max_uses times (NULL: without end). For whom add_members is. client_key: as in create_group. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_link when what the key stands for was revoked; MC409 client_key_reused.';
+COMMENT ON FUNCTION chat.create_invite_link IS 'Makes a secret code by which whoever has it can join a group or room (redeem_invite_link), until expires_at and max_uses times (NULL: without end), and as long as one may let others in oneself: it ends with one''s role or membership. For whom add_members is. client_key: as in create_group. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_link when what the key stands for was revoked; MC409 client_key_reused.';
 GRANT EXECUTE ON FUNCTION chat.create_invite_link TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.list_invite_links(actor_id bigint, chat_id bigint)
@@ -47,8 +49,10 @@ GRANT EXECUTE ON FUNCTION chat.list_invite_links TO chat_user, chat_app; -- sinc
 CREATE OR REPLACE FUNCTION chat.is_open_link(link chat.invite_links)
 RETURNS boolean LANGUAGE sql STABLE AS $$
 	SELECT (link.expires_at IS NULL OR link.expires_at > now()) AND (link.max_uses IS NULL OR link.uses < link.max_uses)
+		AND EXISTS (SELECT FROM chat.members m WHERE m.chat_id = link.chat_id AND m.user_id = link.creator_id AND m.left_id IS NULL
+			AND (m.role = ANY (chat.inviting_roles())) IS NOT FALSE)
 $$;
-COMMENT ON FUNCTION chat.is_open_link IS 'Whether one can still join by it.';
+COMMENT ON FUNCTION chat.is_open_link IS 'Whether one can still join by it: it has not expired, is not used up, and who made it may still let others in.';
 
 CREATE OR REPLACE FUNCTION chat.revoke_invite_link(actor_id bigint, code text)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -85,7 +89,7 @@ BEGIN
 	RETURN chat.get_chat(redeem_invite_link.actor_id, of_chat);
 END
 $$;
-COMMENT ON FUNCTION chat.redeem_invite_link IS 'Joins the chat that the link is for; who is in already uses nothing up. MC404 no_such_link, the same for one that never was, has expired, was used up or revoked; MC403 banned; MC429 chat_full.';
+COMMENT ON FUNCTION chat.redeem_invite_link IS 'Joins the chat that the link is for; who is in already uses nothing up. MC404 no_such_link, the same for one that never was, has expired, was used up or revoked, or whose maker may not let others in any more; MC403 banned; MC429 chat_full.';
 GRANT EXECUTE ON FUNCTION chat.redeem_invite_link TO chat_user, chat_app; -- since 0.2.0
 
 -- For run_maintenance
