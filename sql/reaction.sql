@@ -75,3 +75,44 @@ SELECT test.error(format('SELECT chat.pin_message(%s, %s, (SELECT id FROM chat.m
 UPDATE chat.members SET role = 'admin' WHERE chat_id = :chat AND user_id = :rosa;
 SELECT test.error(format('SELECT chat.pin_message(%s, %s, (SELECT id FROM chat.messages WHERE chat_id = %2$s AND body = ''m4''))', :rosa, :chat));
 UPDATE chat.members m SET role = 'owner' FROM chat.chats c WHERE c.id = m.chat_id AND m.user_id = c.creator_id AND c.id = :chat;
+
+-- Who has left sees what there was by then: nothing that was added later, and of what was taken back since nothing either.
+SELECT id AS left_chat FROM chat.create_group(:rosa, 'Left', ARRAY[:ruth, :rolf]) \gset
+SELECT id AS early FROM chat.send_message(:rosa, :left_chat, 'early') \gset
+SELECT id AS doomed FROM chat.send_message(:ruth, :left_chat, 'doomed', reply_to_id => :early) \gset
+SELECT id AS kept FROM chat.send_message(:ruth, :left_chat, 'kept', reply_to_id => :doomed) \gset
+SELECT count(*) FROM (VALUES (1, :rosa, 'b'), (2, :rolf, 'b'), (3, :ruth, 'a')) v (n, actor, emoji), chat.add_reaction(v.actor, :left_chat, :early, v.emoji);
+SELECT count(*) FROM unnest(ARRAY[:early, :doomed]) m, chat.pin_message(:rosa, :left_chat, m);
+SELECT chat.leave_chat(:rolf, :left_chat);
+CREATE FUNCTION test.left_view(reader bigint, of_chat bigint) RETURNS TABLE (body text, reply text, reactions json, pinned boolean, deleted boolean) LANGUAGE sql AS
+$$ SELECT m.body, m.reply ->> 'body', m.reactions, m.pinned, m.deleted_at IS NOT NULL FROM chat.list_messages(reader, of_chat) m WHERE kind = 'user' $$;
+SELECT * FROM test.left_view(:rolf, :left_chat);
+SELECT count(*) FROM (VALUES (1, :early, 'b'), (2, :early, 'c'), (3, :kept, 'late')) v (n, message, emoji), chat.add_reaction(:ruth, :left_chat, v.message, v.emoji);
+SELECT count(*) FROM chat.remove_reaction(:ruth, :left_chat, :early, 'a'), chat.pin_message(:rosa, :left_chat, :kept), chat.delete_message(:ruth, :left_chat, :doomed);
+SELECT * FROM test.left_view(:rolf, :left_chat);
+SELECT * FROM test.left_view(:rosa, :left_chat);
+SELECT u.user_name, r.emoji FROM chat.list_reactions(:rolf, :left_chat, :early) r JOIN chat.users u ON u.id = r.user_id ORDER BY r.id;
+SELECT count(*) FROM chat.list_reactions(:rolf, :left_chat, :kept);
+SELECT reactions, pinned FROM chat.get_message(:rolf, :left_chat, :kept);
+SELECT body FROM chat.list_pins(:rolf, :left_chat);
+SELECT body FROM chat.list_pins(:rosa, :left_chat);
+SELECT test.error(format('SELECT chat.%s(%s, %s, %s)', call, :rolf, :left_chat, :doomed)) FROM unnest(ARRAY['get_message', 'list_reactions', 'list_message_edits', 'list_receipts']) call;
+SELECT body, reactions, pinned FROM chat.search_messages(:rolf, 'kept', :left_chat);
+-- The chain of events has no hole: a message that was deleted since comes empty, as deleted by the leaving, and not later.
+SELECT e ->> 'type' AS type, e -> 'message' ->> 'body' AS body, e -> 'message' -> 'reactions' AS reactions, e -> 'message' -> 'pinned' AS pinned,
+	(e -> 'message' ->> 'deleted_at')::timestamptz = chat.id_time(m.left_id) AS deleted_then
+  FROM chat.members m, chat.sync(:rolf, :left_chat) s, json_array_elements(s.events) e
+ WHERE m.chat_id = :left_chat AND m.user_id = :rolf AND e ->> 'chat_id' = :'left_chat';
+SELECT l.event::jsonb = e::jsonb AS same, count(*) FROM chat.sync(:rolf, :left_chat) s, json_array_elements(s.events) e
+  JOIN chat.list_events(:rolf, :left_chat, page_size => 100) l ON e ->> 'id' = l.id::text GROUP BY 1;
+-- The last message in the list of chats is one of then, too.
+SELECT id AS left_too FROM chat.create_group(:rosa, 'Left, too', ARRAY[:rolf]) \gset
+SELECT id AS doomed FROM chat.send_message(:rosa, :left_too, 'doomed') \gset
+SELECT id AS said FROM chat.send_message(:rosa, :left_too, 'said') \gset
+UPDATE chat.members SET left_id = :said, left_count = 2, left_chat = '{}' WHERE chat_id = :left_too AND user_id = :rolf;
+UPDATE chat.chats SET member_count = 1 WHERE id = :left_too;
+SELECT count(*) FROM chat.add_reaction(:rosa, :left_too, :said, 'late');
+SELECT last_message ->> 'body' AS body, last_message -> 'reactions' AS reactions FROM chat.get_chat(:rolf, :left_too);
+SELECT count(*) FROM chat.delete_message(:rosa, :left_too, :said);
+SELECT last_message ->> 'body' AS body FROM chat.get_chat(:rolf, :left_too);
+DROP FUNCTION test.left_view;

@@ -216,7 +216,7 @@ DECLARE
 BEGIN
 	SELECT m.* INTO message FROM chat.messages m
 	 WHERE m.chat_id = check_visible_message.chat_id AND m.id = check_visible_message.message_id
-	   AND m.id > visible.low AND m.id <= visible.high
+	   AND m.id > visible.low AND m.id <= visible.high AND chat.is_kept(m.deleted_id, visible.high)
 	   AND NOT EXISTS (SELECT FROM chat.hidden_messages h
 		WHERE h.user_id = check_visible_message.user_id AND h.chat_id = m.chat_id AND h.message_id = m.id);
 	IF NOT FOUND THEN
@@ -242,10 +242,27 @@ END
 $$;
 COMMENT ON FUNCTION chat.check_user_message IS 'The message, if this user may see it, a user wrote it, and it is not deleted. MC403 not_permitted; MC404 no_such_chat, no_such_message; MC409 message_deleted.';
 
--- What is written after somebody's leaving is not for him, be it into a message of before.
+-- What is written after somebody's leaving is not for them, be it into a message of before, nor who reacted to it or pinned it since.
+-- There is no history of what was deleted or taken back since: it is simply not there. So lists leave out what was deleted after
+-- the leaving (chat.is_kept), and events, which stand in a chain, tell it as deleted by then.
+CREATE OR REPLACE FUNCTION chat.is_kept(deleted_id bigint, high bigint)
+RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT (deleted_id > high) IS NOT TRUE $$;
+COMMENT ON FUNCTION chat.is_kept IS 'Whether who sees ids up to high (NULL: all) finds a message in lists: it is not deleted, or was so by then, and they see the row that is left.';
+
 CREATE OR REPLACE FUNCTION chat.message_then(message chat.messages, left_id bigint)
 RETURNS chat.messages LANGUAGE plpgsql STABLE AS $$
 BEGIN
+	IF message.deleted_id > message_then.left_id THEN
+		message.deleted_id := message_then.left_id; -- when it was does not matter to them
+	END IF;
+	IF message.pinned_id > message_then.left_id THEN
+		message.pinned := false;
+	END IF;
+	IF message.reactions IS NOT NULL AND message_then.left_id IS NOT NULL THEN
+		message.reactions := (SELECT jsonb_agg(jsonb_build_object('emoji', r.emoji, 'count', r.count) ORDER BY r.first_id)
+			  FROM (SELECT r.emoji, count(*) AS count, min(r.id) AS first_id FROM chat.reactions r
+				 WHERE r.chat_id = message.chat_id AND r.message_id = message.id AND r.id <= message_then.left_id GROUP BY r.emoji) r);
+	END IF;
 	IF message.edited_id > message_then.left_id THEN
 		message.body := coalesce((SELECT e.body FROM chat.message_edits e
 			 WHERE e.chat_id = message.chat_id AND e.message_id = message.id AND e.id > message_then.left_id ORDER BY e.id LIMIT 1), '');
@@ -255,7 +272,7 @@ BEGIN
 	RETURN message;
 END
 $$;
-COMMENT ON FUNCTION chat.message_then IS 'The message with the body that it had when its reader left (NULL: he is in, so the present one); an empty one when the setting keep_edits has not kept that.';
+COMMENT ON FUNCTION chat.message_then IS 'The message as it was when its reader left (NULL: they are in, so as it is), as far as is known: the body of then, an empty one when the setting keep_edits has not kept that; of reactions and pins those that were there and are; deleted, when it has been since.';
 
 -- The generic plan: one for the ids at hand looks cheaper, by less than it takes to make it at every call.
 CREATE OR REPLACE FUNCTION chat.describe_messages(chat_id bigint, message_ids bigint[], reader_id bigint)
@@ -265,16 +282,17 @@ DECLARE
 BEGIN
 	RETURN QUERY
 	SELECT m.id, m.chat_id, CASE m.kind WHEN 'user' THEN m.number END, m.kind, m.sender_id,
-		CASE WHEN m.edited_id > left_id THEN (chat.message_then(m, left_id)).body ELSE m.body END, chat.id_time(m.id),
-		chat.id_time(CASE WHEN m.edited_id > left_id THEN (chat.message_then(m, left_id)).edited_id ELSE m.edited_id END),
-		chat.id_time(m.deleted_id), m.expires_at,
+		m.body, chat.id_time(m.id), chat.id_time(m.edited_id), chat.id_time(m.deleted_id), m.expires_at,
 		CASE WHEN m.reply_to_id IS NOT NULL THEN chat.reply_json(m.chat_id, m.reply_to_id, describe_messages.reader_id) END,
 		CASE WHEN m.file_ids IS NULL THEN '[]' ELSE chat.files_json(m.file_ids) END,
 		coalesce(m.mention_ids, '{}'),
 		CASE WHEN m.reactions IS NULL THEN '[]' ELSE chat.reactions_json(m.chat_id, m.id, m.reactions, describe_messages.reader_id) END,
 		m.attributes, m.pinned, m.forwarded_from
-	  FROM chat.messages m
-	 WHERE m.chat_id = describe_messages.chat_id AND m.id = ANY (describe_messages.message_ids)
+	  FROM (SELECT o.* FROM chat.messages o
+			 WHERE left_id IS NULL AND o.chat_id = describe_messages.chat_id AND o.id = ANY (describe_messages.message_ids)
+			UNION ALL
+			SELECT t.* FROM chat.messages o CROSS JOIN LATERAL chat.message_then(o, left_id) t
+			 WHERE left_id IS NOT NULL AND o.chat_id = describe_messages.chat_id AND o.id = ANY (describe_messages.message_ids)) m
 	 ORDER BY m.id;
 END
 $$;
@@ -321,12 +339,12 @@ BEGIN
 	visible := chat.visible_range(chat_id, actor_id);
 	down := ARRAY(
 		SELECT m.id FROM chat.messages m
-		 WHERE m.chat_id = list_messages.chat_id AND m.id > visible.low AND m.id <= visible.high AND m.id < below
+		 WHERE m.chat_id = list_messages.chat_id AND m.id > visible.low AND m.id <= visible.high AND chat.is_kept(m.deleted_id, visible.high) AND m.id < below
 		   AND NOT EXISTS (SELECT FROM chat.hidden_messages h WHERE h.user_id = actor_id AND h.chat_id = m.chat_id AND h.message_id = m.id)
 		 ORDER BY m.id DESC LIMIT CASE WHEN older > 0 THEN older + 1 ELSE 0 END);
 	up := ARRAY(
 		SELECT m.id FROM chat.messages m
-		 WHERE m.chat_id = list_messages.chat_id AND m.id > visible.low AND m.id <= visible.high AND m.id >= above
+		 WHERE m.chat_id = list_messages.chat_id AND m.id > visible.low AND m.id <= visible.high AND chat.is_kept(m.deleted_id, visible.high) AND m.id >= above
 		   AND NOT EXISTS (SELECT FROM chat.hidden_messages h WHERE h.user_id = actor_id AND h.chat_id = m.chat_id AND h.message_id = m.id)
 		 ORDER BY m.id LIMIT CASE WHEN newer > 0 THEN newer + 1 ELSE 0 END);
 	RETURN QUERY
@@ -334,7 +352,7 @@ BEGIN
 	  FROM chat.describe_messages(chat_id, down[1:older] || up[1:newer], actor_id) d;
 END
 $$;
-COMMENT ON FUNCTION chat.list_messages IS 'A page of a chat''s history, ascending by id. Without an anchor the newest; before_id: those before it; after_id: those after it; around_id or at (a time): half before it, half from it on. has_more: there are more on the side asked for; with around_id and at, on either side. Who has left sees up to his leaving, and what was edited later as it was then. A deleted message stays as a row with deleted_at and nothing in it; what one has deleted for oneself is left out. MC400 more_than_one_anchor, invalid_argument (page_size); MC404 no_such_chat.';
+COMMENT ON FUNCTION chat.list_messages IS 'A page of a chat''s history, ascending by id. Without an anchor the newest; before_id: those before it; after_id: those after it; around_id or at (a time): half before it, half from it on. has_more: there are more on the side asked for; with around_id and at, on either side. Who has left sees up to their leaving, and that as it was then: what was edited later with the body of then, nothing of later reactions and pins; what was deleted since is not there. A deleted message stays as a row with deleted_at and nothing in it; what one has deleted for oneself is left out. MC400 more_than_one_anchor, invalid_argument (page_size); MC404 no_such_chat.';
 GRANT EXECUTE ON FUNCTION chat.list_messages TO chat_user, chat_app; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.list_chat_files(actor_id bigint, chat_id bigint, before_id bigint DEFAULT NULL, page_size integer DEFAULT NULL)
@@ -466,7 +484,7 @@ BEGIN
 	PERFORM chat.drop_message_parts(message);
 	UPDATE chat.messages m
 	   SET body = '', reply_to_id = NULL, attributes = NULL, edited_id = NULL, deleted_id = event.id, expires_at = NULL, mention_ids = NULL,
-		file_ids = NULL, reactions = NULL, pinned = false, forwarded_from = NULL
+		file_ids = NULL, reactions = NULL, pinned = false, pinned_id = NULL, forwarded_from = NULL
 	 WHERE m.chat_id = message.chat_id AND m.id = message.id;
 	PERFORM chat.log_event(message.chat_id, event.id, event.prev_id, event.number, 'message_deleted', delete_messages_content.actor_id,
 		jsonb_build_object('message_id', message.id::text));

@@ -105,18 +105,21 @@ CREATE OR REPLACE FUNCTION chat.list_reactions(actor_id bigint, chat_id bigint, 
 RETURNS SETOF chat.reaction_page LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	size integer := chat.page_size(list_reactions.page_size);
+	visible record;
 BEGIN
 	PERFORM chat.check_actor(list_reactions.actor_id);
+	visible := chat.visible_range(list_reactions.chat_id, list_reactions.actor_id);
 	PERFORM chat.check_visible_message(list_reactions.chat_id, list_reactions.message_id, list_reactions.actor_id);
 	RETURN QUERY
 	WITH page AS (
 		SELECT r.id, r.user_id, r.emoji FROM chat.reactions r
 		 WHERE r.chat_id = list_reactions.chat_id AND r.message_id = list_reactions.message_id
 		   AND (list_reactions.emoji IS NULL OR r.emoji = list_reactions.emoji) AND r.id > coalesce(list_reactions.after_id, 0)
+		   AND r.id <= visible.high
 		 ORDER BY r.id LIMIT size + 1
 	)
 	SELECT p.id, p.user_id, p.emoji, chat.id_time(p.id), (SELECT count(*) > size FROM page) FROM page p ORDER BY p.id LIMIT size;
 END
 $$;
-COMMENT ON FUNCTION chat.list_reactions IS 'Who has reacted to a message, with one emoji or with any, oldest first. MC400 invalid_argument; MC404 no_such_chat, no_such_message.';
+COMMENT ON FUNCTION chat.list_reactions IS 'Who has reacted to a message, with one emoji or with any, oldest first; to who has left the chat, who had by then. MC400 invalid_argument; MC404 no_such_chat, no_such_message.';
 GRANT EXECUTE ON FUNCTION chat.list_reactions TO chat_user, chat_app; -- since 0.2.0

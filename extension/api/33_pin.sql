@@ -13,7 +13,8 @@ BEGIN
 	IF message.pinned <> change_pin.pinned THEN
 		PERFORM chat.check_block(change_pin.chat_id, change_pin.actor_id);
 		event := chat.next_event(change_pin.chat_id, 0);
-		UPDATE chat.messages m SET pinned = change_pin.pinned WHERE m.chat_id = change_pin.chat_id AND m.id = change_pin.message_id;
+		UPDATE chat.messages m SET pinned = change_pin.pinned, pinned_id = CASE WHEN change_pin.pinned THEN event.id END
+		 WHERE m.chat_id = change_pin.chat_id AND m.id = change_pin.message_id;
 		PERFORM chat.log_event(change_pin.chat_id, event.id, event.prev_id, event.number,
 			CASE WHEN change_pin.pinned THEN 'message_pinned' ELSE 'message_unpinned' END, change_pin.actor_id,
 			jsonb_build_object('message_id', message.id::text));
@@ -49,6 +50,7 @@ BEGIN
 	page := ARRAY(
 		SELECT m.id FROM chat.messages m
 		 WHERE m.chat_id = list_pins.chat_id AND m.pinned AND m.id > visible.low AND m.id <= visible.high
+		   AND coalesce(m.pinned_id, 0) <= visible.high
 		   AND m.id < coalesce(list_pins.before_id, 9223372036854775807)
 		   AND NOT EXISTS (SELECT FROM chat.hidden_messages h
 			WHERE h.user_id = list_pins.actor_id AND h.chat_id = m.chat_id AND h.message_id = m.id)
@@ -57,5 +59,5 @@ BEGIN
 	SELECT d.*, cardinality(page) > size FROM chat.describe_messages(list_pins.chat_id, page[1:size], list_pins.actor_id) d;
 END
 $$;
-COMMENT ON FUNCTION chat.list_pins IS 'The pinned messages of a chat: the newest page, or those before before_id; ascending by id, as list_messages shows them. MC400 invalid_argument; MC404 no_such_chat.';
+COMMENT ON FUNCTION chat.list_pins IS 'The pinned messages of a chat: the newest page, or those before before_id; ascending by id, as list_messages shows them; to who has left, those that were pinned by then. MC400 invalid_argument; MC404 no_such_chat.';
 GRANT EXECUTE ON FUNCTION chat.list_pins TO chat_user, chat_app; -- since 0.2.0

@@ -18,6 +18,7 @@ CREATE TABLE chat.messages (
 	reactions jsonb,
 	pinned boolean NOT NULL DEFAULT false,
 	forwarded_from bigint,
+	pinned_id bigint,
 	PRIMARY KEY (chat_id, id)
 );
 CREATE UNIQUE INDEX messages_client_key ON chat.messages (chat_id, sender_id, client_key) WHERE client_key IS NOT NULL;
@@ -33,6 +34,7 @@ COMMENT ON COLUMN chat.messages.client_key IS 'The sender''s own key for it: sen
 COMMENT ON COLUMN chat.messages.edited_id IS 'Event of the last edit.';
 COMMENT ON COLUMN chat.messages.deleted_id IS 'Event of the deletion: body, attributes, files, mentions and reactions are gone, the row stays.';
 COMMENT ON COLUMN chat.messages.reactions IS '[{"emoji", "count"}], in the order of their first use; counts equal the rows of chat.reactions.';
+COMMENT ON COLUMN chat.messages.pinned_id IS 'Event that pinned it; NULL: it is not pinned, or a release before 0.4.0 did not note it.';
 COMMENT ON COLUMN chat.messages.forwarded_from IS 'Sender of the message that this is a copy of.';
 SELECT pg_catalog.pg_extension_config_dump('chat.messages', '');
 
