@@ -14,8 +14,8 @@
  *
  *	 trigger						table, when							event, to whom
  *	 chat_publish_event				events, after insert				itself: members and who leaves by it
- *	 chat_publish_cursor			members, after read_version or		read, delivered: members of chats not too large;
- *									delivered_version moves				with the unread count: own sockets
+ *	 chat_publish_cursor			members, after read_version or		read, delivered: members of chats not too large who
+ *									delivered_version moves				may know; with the unread count: own sockets
  *	 chat_publish_session_end		sessions, after delete				session_ended: gateways close its sockets
  */
 #include "chat.h"
@@ -389,7 +389,9 @@ row_cursor(const Row *member, const char *type)
 					.message_id = row_id(member, read ? "read_id" : "delivered_id"),
 					.version = row_id(member, read ? "read_version" : "delivered_version"),
 					.number = row_integer(member, "read_count"),
-					.mentions = row_integer(member, "mentions")};
+					.mentions = row_integer(member, "mentions"),
+					.wrote = DatumGetBool(row_datum(member, "wrote")),
+					.added_by = row_id(member, "added_by")};
 }
 
 /* Its event, as everybody may hear it. */
@@ -414,6 +416,33 @@ append_unread(Event *event, const Cursor *cursor, int32 message_count)
 	json_integer(&event->json, "mentions", cursor->mentions);
 }
 
+/* chat.shows_cursor, of a member in such a chat: here are the plain cases. */
+static bool
+is_shown(const Cursor *cursor, const ChatRow *chat, const Audience *audience)
+{
+	static Statement statement = {"SELECT chat.shows_cursor(m, $3, $4) FROM chat.members m"
+								  " WHERE m.chat_id = $1 AND m.user_id = $2",
+								  4,
+								  {INT8OID, INT8OID, TEXTOID, INT8OID},
+								  NULL};
+	int64 other_id = 0;
+	bool isnull;
+
+	if (chat->direct ? cursor->wrote && recipients_are_open(audience, cursor->user_id)
+					 : cursor->read || cursor->wrote || cursor->added_by == cursor->user_id)
+		return true;
+	for (int i = 0; i < audience->count; i++)
+		if (audience->user_ids[i] != cursor->user_id)
+			other_id = audience->user_ids[i];
+	statement_run(&statement,
+				  (Datum[]){Int64GetDatum(cursor->chat_id), Int64GetDatum(cursor->user_id),
+							CStringGetTextDatum(cursor->read ? "read" : "delivered"),
+							Int64GetDatum(other_id)},
+				  NULL, true);
+	return SPI_processed == 1 &&
+		   DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
 void
 event_publish_cursor(const Cursor *cursor, const ChatRow *chat)
 {
@@ -425,8 +454,11 @@ event_publish_cursor(const Cursor *cursor, const ChatRow *chat)
 	if (chat->member_count <= setting_integer("receipts_max_members"))
 	{
 		recipients_of_event(cursor->chat_id, 0, chat, &audience);
-		audience_remove(&audience, user_id);
-		publish(&event, &audience);
+		if (is_shown(cursor, chat, &audience))
+		{
+			audience_remove(&audience, user_id);
+			publish(&event, &audience);
+		}
 	}
 	if (cursor->read)
 		append_unread(&event, cursor, chat->message_count);

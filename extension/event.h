@@ -45,11 +45,13 @@ typedef struct Cursor
 	int64 version;
 	int32 number;   /* read only, as the next: of the message */
 	int32 mentions; /* in what is left to read */
+	bool wrote;     /* the member's, as the next */
+	int64 added_by; /* 0: not known */
 } Cursor;
 
 /*
- * Publishes its event: to the members of a chat that is not too large for it, and to the user's own sockets, to a reader's with
- * the unread count. Needs SPI.
+ * Publishes its event: to the members of a chat that is not too large for it, where they may know of it, and to the user's own
+ * sockets, to a reader's with the unread count. Needs SPI.
  */
 extern void event_publish_cursor(const Cursor *cursor, const ChatRow *chat);
 

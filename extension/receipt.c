@@ -39,22 +39,25 @@ enum
 	MEMBER_NUMBER,
 	MEMBER_LEFT_ID,
 	MEMBER_MENTIONS,
-	MEMBER_MARKED_UNREAD
+	MEMBER_MARKED_UNREAD,
+	MEMBER_WROTE,
+	MEMBER_ADDED_BY
 };
 
 static Table messages = {.name = "messages", .index = "messages_pkey", .columns = {"number"}};
 
-static Table readers = {
-	.name = "members",
-	.index = "members_pkey",
-	.columns = {"read_id", "read_version", "moved", "read_count", "left_id", "mentions", "marked_unread"},
-	.written = 1u << MEMBER_MESSAGE | 1u << MEMBER_VERSION | 1u << MEMBER_MOVED | 1u << MEMBER_NUMBER,
-	.trigger = "publish_cursor"};
+static Table readers = {.name = "members",
+						.index = "members_pkey",
+						.columns = {"read_id", "read_version", "moved", "read_count", "left_id", "mentions",
+									"marked_unread", "wrote", "added_by"},
+						.written = 1u << MEMBER_MESSAGE | 1u << MEMBER_VERSION | 1u << MEMBER_MOVED |
+								   1u << MEMBER_NUMBER,
+						.trigger = "publish_cursor"};
 
 static Table receivers = {.name = "members",
 						  .index = "members_pkey",
 						  .columns = {"delivered_id", "delivered_version", "moved", "read_count", "left_id",
-									  "mentions", "marked_unread"},
+									  "mentions", "marked_unread", "wrote", "added_by"},
 						  .written = 1u << MEMBER_MESSAGE | 1u << MEMBER_VERSION | 1u << MEMBER_MOVED,
 						  .trigger = "publish_delivered"};
 
@@ -72,6 +75,9 @@ move_on_row(const TableScan *row, Datum *values, void *arg)
 						 DatumGetBool(table_value(row, MEMBER_MARKED_UNREAD))))
 		return false;
 	cursor->version = clock_take_id(DatumGetInt64(table_value(row, MEMBER_VERSION)));
+	cursor->wrote = DatumGetBool(table_value(row, MEMBER_WROTE));
+	cursor->added_by =
+		table_is_null(row, MEMBER_ADDED_BY) ? 0 : DatumGetInt64(table_value(row, MEMBER_ADDED_BY));
 	moved = cursor->version >> MOVED_SHIFT;
 	values[MEMBER_MESSAGE] = Int64GetDatum(cursor->message_id);
 	values[MEMBER_VERSION] = Int64GetDatum(cursor->version);

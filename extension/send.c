@@ -11,7 +11,7 @@
  *	 1	is_plain, else chat.check_message: the arguments.
  *	 2	order_take_place: locks the chat, takes id, prev_id and number, and tells what the chat's row says.
  *	 3	With a client_key: was it sent before? Then chat.repeat_message answers, and takes 2 back.
- *	 4	move_cursor: the sender's member row; who has none is not in the chat.
+ *	 4	move_cursor: the sender's member row, which also notes that they write here; who has none is not in the chat.
  *	 5	recipients_of_message: who hears it, whether it is to be pushed to one of them, and in a direct chat whether
  *		something stands between the two.
  *	 6	Unless that says that all may post: guard_check_posting. Reply, mentions, files when there are any.
@@ -158,13 +158,15 @@ enum
 	MEMBER_LEFT_ID,
 	MEMBER_READ_ID,
 	MEMBER_READ_COUNT,
-	MEMBER_MENTIONS
+	MEMBER_MENTIONS,
+	MEMBER_WROTE
 };
 
 static Table members = {.name = "members",
 						.index = "members_pkey",
-						.columns = {"left_id", "read_id", "read_count", "mentions"},
-						.written = 1u << MEMBER_READ_ID | 1u << MEMBER_READ_COUNT | 1u << MEMBER_MENTIONS};
+						.columns = {"left_id", "read_id", "read_count", "mentions", "wrote"},
+						.written = 1u << MEMBER_READ_ID | 1u << MEMBER_READ_COUNT | 1u << MEMBER_MENTIONS |
+								   1u << MEMBER_WROTE};
 
 /* The statement of move_cursor, on one version of the row. */
 static bool
@@ -175,17 +177,19 @@ move_on_row(const TableScan *row, Datum *values, void *arg)
 	values[MEMBER_READ_ID] = Int64GetDatum(message->id);
 	values[MEMBER_READ_COUNT] = Int32GetDatum(message->number);
 	values[MEMBER_MENTIONS] = Int32GetDatum(0);
+	values[MEMBER_WROTE] = BoolGetDatum(true);
 	return table_is_null(row, MEMBER_LEFT_ID);
 }
 
 static void
 move_cursor(Message *message)
 {
-	static Statement statement = {"UPDATE chat.members SET read_id = $3, read_count = $4, mentions = 0"
-								  " WHERE chat_id = $1 AND user_id = $2 AND left_id IS NULL",
-								  4,
-								  {INT8OID, INT8OID, INT8OID, INT4OID},
-								  NULL};
+	static Statement statement = {
+		"UPDATE chat.members SET read_id = $3, read_count = $4, mentions = 0, wrote = true"
+		" WHERE chat_id = $1 AND user_id = $2 AND left_id IS NULL",
+		4,
+		{INT8OID, INT8OID, INT8OID, INT4OID},
+		NULL};
 	TableResult result;
 
 	table_begin_statement();
@@ -264,8 +268,8 @@ static Table messages = {.name = "messages",
 						 .columns = {"chat_id", "id", "prev_id", "number", "sender_id", "body", "kind",
 									 "pinned", "reply_to_id", "attributes", "client_key", "expires_at",
 									 "mention_ids", "file_ids", "forwarded_from", "edited_id", "deleted_id",
-									 "reactions"},
-						 .written = (1u << 18) - 1};
+									 "reactions", "pinned_id"},
+						 .written = (1u << 19) - 1};
 
 #define MESSAGE_GIVEN 8 /* of them are never NULL */
 
@@ -280,7 +284,7 @@ insert_message(const Message *message)
 		{INT8OID, INT8OID, INT8OID, INT4OID, INT8OID, TEXTOID, TEXTOID, BOOLOID, INT8OID, JSONBOID, TEXTOID,
 		 TIMESTAMPTZOID, INT8ARRAYOID, INT8ARRAYOID, INT8OID},
 		NULL};
-	Datum values[18] = {Int64GetDatum(message->chat_id),
+	Datum values[19] = {Int64GetDatum(message->chat_id),
 						Int64GetDatum(message->id),
 						Int64GetDatum(message->prev_id),
 						Int32GetDatum(message->number),
@@ -295,7 +299,7 @@ insert_message(const Message *message)
 						message->mention_ids,
 						message->file_ids,
 						Int64GetDatum(message->forwarded_from)};
-	bool nulls[18];
+	bool nulls[19];
 
 	for (int i = 0; i < (int) lengthof(nulls); i++)
 		nulls[i] = i >= MESSAGE_GIVEN && values[i] == 0;

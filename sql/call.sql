@@ -18,6 +18,13 @@ SELECT attributes ->> 'type' AS type, attributes ->> 'media' AS media FROM chat.
 SELECT media FROM chat.start_call(:carl, :chat);
 SELECT test.error(format('SELECT chat.start_call(%s, %s, ''smoke'')', :cara, :chat)), test.error(format('SELECT chat.start_call(%s, %s)', :curt, :chat)), test.error(format('SELECT chat.start_call(NULL, %s)', :chat));
 SELECT test.error(format('SELECT chat.end_call(%s, %s, 1)', :cara, :chat)), test.error(format('SELECT chat.end_call(%s, %s, %s)', :curt, :chat, :call));
+-- Whom the other one has blocked ends no call; who has blocked does.
+SELECT call_id AS call FROM chat.start_call(:cara, :chat) \gset
+SELECT count(*) FROM chat.block_user(:cara, :carl);
+SELECT test.error(format('SELECT chat.end_call(%s, %s, %s)', :carl, :chat, :call));
+SELECT ended_at IS NULL AS goes_on FROM chat.v_calls WHERE call_id = :call;
+SELECT ended_at IS NOT NULL AS ended FROM chat.end_call(:cara, :chat, :call);
+SELECT chat.unblock_user(:cara, :carl);
 -- In a group it takes who started it, an admin or the owner.
 UPDATE chat.chats SET kind = 'group', member_count = 3 WHERE id = :chat;
 DELETE FROM chat.direct_chats WHERE chat_id = :chat;

@@ -105,6 +105,46 @@ SELECT ARRAY(SELECT user_name FROM chat.users u WHERE u.id = ANY (viewer_ids) OR
 SELECT key, jsonb_typeof(value) FROM jsonb_each((SELECT event FROM chat.read_presence(ARRAY[:piet], ARRAY[:paula]))) ORDER BY key;
 -- Who may not see him is not told when he changed last
 SELECT visible, event->>'status' AS status, event->'version' AS version, event->'at' AS at FROM chat.read_presence(ARRAY[:piet], ARRAY[:petra]) WHERE NOT visible;
+-- A stranger who opens a direct chat, or puts somebody into a group, watches nobody: not before they have written there themselves.
+SELECT status, status_text FROM chat.set_presence(:piet, 'busy', 'in a meeting');
+SELECT id AS chat FROM chat.open_direct_chat(:pavel, :piet) \gset
+SELECT id AS trap FROM chat.create_group(:pavel, 'Trap', ARRAY[:piet]) \gset
+SELECT number FROM unnest(ARRAY[:chat, :trap]) c, chat.send_message(:pavel, c, 'hi');
+SELECT * FROM test.seen(:piet) WHERE viewer = 'pavel';
+SELECT visible, event ->> 'status' AS status, event ->> 'last_seen_at' AS last_seen_at FROM chat.read_presence(ARRAY[:piet], ARRAY[:pavel]);
+SELECT status, status_text FROM chat.get_user(:pavel, :piet);
+-- Nor does the stranger show anything by having come first.
+SELECT status FROM chat.get_presence(:piet, ARRAY[:pavel]);
+BEGIN;
+SELECT number FROM chat.send_message(:piet, :chat, 'hello');
+SELECT * FROM test.seen(:piet) WHERE viewer = 'pavel';
+ROLLBACK;
+BEGIN;
+SELECT number FROM chat.send_message(:piet, :trap, 'hello');
+SELECT * FROM test.seen(:piet) WHERE viewer = 'pavel';
+-- Who has left and is put back has not written.
+SELECT chat.leave_chat(:piet, :trap);
+SELECT member_count FROM chat.add_members(:pavel, :trap, ARRAY[:piet]);
+SELECT * FROM test.seen(:piet) WHERE viewer = 'pavel';
+ROLLBACK;
+-- A connection who puts them there is no stranger; who has come by a link has come by themselves.
+SELECT id AS of_paula FROM chat.create_group(:paula, 'Of Paula', ARRAY[:pavel, :piet]) \gset
+SELECT * FROM test.seen(:piet) WHERE viewer = 'pavel';
+SELECT chat.leave_chat(:piet, :of_paula);
+SELECT code FROM chat.create_invite_link(:pavel, :trap) \gset
+SELECT chat.leave_chat(:piet, :trap);
+SELECT count(*) FROM chat.redeem_invite_link(:piet, :'code');
+SELECT * FROM test.seen(:piet) WHERE viewer = 'pavel';
+-- Rows of a release that did not note who let them in: who made the chat, and by the timeline's entry who has joined.
+UPDATE chat.members SET added_by = NULL WHERE chat_id IN (:trap, :group);
+SELECT viewer, status FROM test.seen(:piet);
+SELECT viewer, status FROM test.seen(:pavel) WHERE viewer = 'piet';
+DELETE FROM chat.messages WHERE chat_id = :trap AND kind = 'system';
+SELECT viewer, status FROM test.seen(:piet) WHERE viewer = 'pavel';
+SELECT chat.leave_chat(:piet, :trap);
+SELECT member_count FROM chat.add_members(:pavel, :trap, ARRAY[:piet]);
+UPDATE chat.members SET added_by = NULL WHERE chat_id = :trap;
+SELECT viewer, status FROM test.seen(:piet) WHERE viewer = 'pavel';
 SELECT test.error('SELECT chat.get_presence(1, array_fill(1::bigint, ARRAY[1001]))'), test.error('SELECT chat.get_presence(NULL, ''{}'')');
 SELECT chat.renew_presence(:new, NULL, ARRAY[:phone]) = :new AS kept;
 DELETE FROM chat.leases;

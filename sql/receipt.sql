@@ -6,7 +6,7 @@ SELECT id AS chat FROM chat.open_direct_chat(:mara, :mila) \gset
 UPDATE chat.chats SET kind = 'group', member_count = 3 WHERE id = :chat;
 UPDATE chat.members m SET role = 'owner' FROM chat.chats c WHERE c.id = m.chat_id AND m.user_id = c.creator_id AND c.id = :chat;
 DELETE FROM chat.direct_chats WHERE chat_id = :chat;
-INSERT INTO chat.members (chat_id, user_id) VALUES (:chat, :moritz);
+INSERT INTO chat.members (chat_id, user_id, added_by) VALUES (:chat, :moritz, :moritz);
 CREATE FUNCTION test.cursors(chat_id bigint) RETURNS TABLE (user_name text, unread integer, mentions integer, mentions_counted bigint) LANGUAGE sql AS $$
 	SELECT u.user_name, v.unread, m.mentions, (SELECT count(*) FROM chat.mentions n WHERE n.user_id = m.user_id AND n.chat_id = m.chat_id AND n.message_id > m.read_id)
 	  FROM chat.v_members v JOIN chat.members m USING (chat_id, user_id) JOIN chat.users u ON u.id = m.user_id WHERE v.chat_id = cursors.chat_id ORDER BY 1
@@ -105,4 +105,39 @@ SELECT count(*) FROM chat.list_receipts(:mara, :joined, :early);
 SELECT read_id = :later AS there FROM chat.mark_read(:moritz, :joined, :later);
 SELECT user_id = :moritz AS moritz, has_read FROM chat.list_receipts(:mara, :joined, :later);
 SELECT count(*) FROM chat.list_receipts(:mara, :joined, :early);
+
+-- Whoever has been written to by a stranger tells nothing by reading, nor do their devices: not before they have written themselves.
+CREATE FUNCTION test.cursors_of(viewer bigint, of_chat bigint, message bigint) RETURNS TABLE (shown boolean, listed bigint, told bigint) LANGUAGE sql AS $$
+	SELECT other_read_id IS NOT NULL AND other_delivered_id IS NOT NULL, (SELECT count(*) FROM chat.list_receipts(viewer, of_chat, message)),
+		(SELECT count(*) FROM chat.sync(viewer, message - 1) s, json_array_elements(s.state) e WHERE e ->> 'user_id' <> viewer::text)
+	  FROM chat.get_chat(viewer, of_chat)
+$$;
+SELECT id AS strange FROM chat.open_direct_chat(:mona, :mara) \gset
+SELECT id AS hi FROM chat.send_message(:mona, :strange, 'hi') \gset
+SELECT delivered_id = :hi AS delivered, unread FROM chat.mark_delivered(:mara, :strange, :hi), chat.mark_read(:mara, :strange, :hi);
+SELECT * FROM test.cursors_of(:mona, :strange, :hi);
+SELECT shown, listed FROM test.cursors_of(:mara, :strange, :hi);
+BEGIN;
+SELECT count(*) FROM chat.invite_user(:mona, :mara), chat.accept_connection(:mara, :mona);
+SELECT * FROM test.cursors_of(:mona, :strange, :hi);
+ROLLBACK;
+SELECT number FROM chat.send_message(:mara, :strange, 'hi yourself');
+SELECT * FROM test.cursors_of(:mona, :strange, :hi);
+-- Nor does the one tell anything whom the other has blocked, either way.
+SELECT count(*) FROM chat.block_user(:mara, :mona);
+SELECT * FROM test.cursors_of(:mona, :strange, :hi);
+SELECT shown FROM test.cursors_of(:mara, :strange, :hi);
+SELECT other_read_id, other_delivered_id FROM chat.list_chats(:mona) WHERE id = :strange;
+SELECT chat.unblock_user(:mara, :mona);
+SELECT * FROM test.cursors_of(:mona, :strange, :hi);
+-- Whoever was put into a group by a stranger shows what they have read, and not when their device has it.
+SELECT id AS trap FROM chat.create_group(:mona, 'Trap', ARRAY[:mila]) \gset
+SELECT id AS bait FROM chat.send_message(:mona, :trap, 'bait') \gset
+SELECT delivered_id = :bait AS there FROM chat.mark_delivered(:mila, :trap, :bait);
+SELECT listed, told FROM test.cursors_of(:mona, :trap, :bait);
+SELECT unread FROM chat.mark_read(:mila, :trap, :bait);
+SELECT listed, told FROM test.cursors_of(:mona, :trap, :bait);
+SELECT number FROM chat.send_message(:mila, :trap, 'what is this?');
+SELECT listed, told FROM test.cursors_of(:mona, :trap, :bait);
+DROP FUNCTION test.cursors_of;
 SELECT test.recount(:chat);

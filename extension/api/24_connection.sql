@@ -1,6 +1,14 @@
 -- Between two users: invitations, connections, blocks. Whoever changes any of them holds both users' rows, the lower id first, so
 -- that two who invite each other, or invite and block, come one after the other.
 
+CREATE OR REPLACE FUNCTION chat.has_blocked(user_id bigint, other_id bigint)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = has_blocked.user_id AND b.blocked_id = has_blocked.other_id);
+END
+$$;
+COMMENT ON FUNCTION chat.has_blocked IS 'Whether the user has blocked the other.';
+
 CREATE OR REPLACE FUNCTION chat.are_blocked(user_id bigint, other_id bigint)
 RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -24,8 +32,8 @@ CREATE OR REPLACE FUNCTION chat.block_between(actor_id bigint, user_id bigint)
 RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN CASE
-		WHEN EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = block_between.actor_id AND b.blocked_id = block_between.user_id) THEN 'blocked'
-		WHEN EXISTS (SELECT FROM chat.blocks b WHERE b.blocker_id = block_between.user_id AND b.blocked_id = block_between.actor_id) THEN 'not_accepting'
+		WHEN chat.has_blocked(block_between.actor_id, block_between.user_id) THEN 'blocked'
+		WHEN chat.has_blocked(block_between.user_id, block_between.actor_id) THEN 'not_accepting'
 	END;
 END
 $$;
@@ -252,7 +260,7 @@ BEGIN
 	RETURN block;
 END
 $$;
-COMMENT ON FUNCTION chat.block_user IS 'Blocks a user: no direct messages, invitations, presence or search between the two; their connection ends as if removed, shared groups go on, and he is not told. Again changes nothing. Answers the block. MC400 invalid_argument for oneself; MC404 no_such_user.';
+COMMENT ON FUNCTION chat.block_user IS 'Blocks a user. Nothing passes between the two directly any more, either way: in their direct chat no messages, edits, reactions, pins, calls, signals, typing and cursors (read, delivered; other_read_id and other_delivered_id are NULL); no invitations, adding to groups, shared files, presence, search or pushes. What is there stays, and each can take back their own: delete a message or remove a reaction; the one who has blocked can end a call. Their connection ends as if removed. Groups and rooms that both are in go on, all but presence. The blocked user is not told. Again changes nothing. Answers the block. MC400 invalid_argument for oneself; MC404 no_such_user.';
 GRANT EXECUTE ON FUNCTION chat.block_user TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.unblock_user(actor_id bigint, user_id bigint)

@@ -107,14 +107,16 @@ RETURNS SETOF chat.chat_row LANGUAGE sql STABLE AS $$
 				'avatar_file_id', u.avatar_file_id::text)
 		   FROM chat.v_users u WHERE u.id = other.user_id),
 		seen.last_event_id,
-		(SELECT chat.message_json(CASE WHEN m.edited_id > own.left_id THEN chat.message_then(m, own.left_id) ELSE m END, describe_chats.actor_id)
+		(SELECT chat.message_json(CASE WHEN own.left_id IS NULL THEN m ELSE chat.message_then(m, own.left_id) END, describe_chats.actor_id)
 		   FROM chat.messages m
 		  WHERE m.chat_id = c.id AND m.id > own.visible_from AND m.id <= coalesce(own.left_id, 9223372036854775807)
+			AND chat.is_kept(m.deleted_id, own.left_id)
 			AND NOT EXISTS (SELECT FROM chat.hidden_messages h
 				WHERE h.user_id = own.user_id AND h.chat_id = m.chat_id AND h.message_id = m.id)
 		  ORDER BY m.id DESC LIMIT 1),
 		seen.message_count, seen.message_count - own.read_count, own.mentions, own.read_id, own.delivered_id,
-		other.read_id, other.delivered_id, own.muted_until, own.archived, own.pinned, own.marked_unread, own.prefs_version,
+		CASE WHEN shown.cursors THEN other.read_id END, CASE WHEN shown.cursors THEN other.delivered_id END,
+		own.muted_until, own.archived, own.pinned, own.marked_unread, own.prefs_version,
 		(SELECT jsonb_build_object('body', d.body, 'reply_to_id', d.reply_to_id::text, 'version', d.version::text)
 		   FROM chat.drafts d
 		  WHERE d.user_id = own.user_id AND d.chat_id = c.id AND (d.body <> '' OR d.reply_to_id IS NOT NULL))
@@ -127,6 +129,10 @@ RETURNS SETOF chat.chat_row LANGUAGE sql STABLE AS $$
 	  LEFT JOIN chat.direct_chats pair ON pair.chat_id = c.id
 	  LEFT JOIN chat.members other ON other.chat_id = pair.chat_id
 		AND other.user_id = CASE pair.low_user_id WHEN describe_chats.actor_id THEN pair.high_user_id ELSE pair.low_user_id END
+	-- chat.shows_cursor, without a call for each chat
+	 CROSS JOIN LATERAL (SELECT other.user_id IS NOT NULL AND NOT b.obstructed
+			AND (other.wrote OR other.user_id = describe_chats.actor_id OR chat.are_connected(describe_chats.actor_id, other.user_id)) AS cursors
+		  FROM chat.between_users(describe_chats.actor_id, other.user_id) b) shown
 	 WHERE c.deleted_id IS NULL
 $$;
 COMMENT ON FUNCTION chat.describe_chats IS 'Chats as list_chats shows them, to who is or was in them.';
@@ -175,7 +181,7 @@ BEGIN
 	 ORDER BY d.last_event_id DESC;
 END
 $$;
-COMMENT ON FUNCTION chat.list_chats IS 'One''s own chats, the latest event first. before_id: last_event_id of the last row seen. include_archived, include_left: those too; by default neither. A left chat (left_at, no role) is shown as it was then. other_user, other_read_id and other_delivered_id: in direct chats. last_message: what one may see of it. unread and mentions: messages above one''s read cursor. draft: {body, reply_to_id, version}. A direct chat that somebody else has opened, or that one has hidden, shows up with its next message. MC400 invalid_argument (page_size).';
+COMMENT ON FUNCTION chat.list_chats IS 'One''s own chats, the latest event first. before_id: last_event_id of the last row seen. include_archived, include_left: those too; by default neither. A left chat (left_at, no role) is shown as it was then. other_user, other_read_id and other_delivered_id: in direct chats; the latter two once the other one has written or is connected, and not across a block (block_user). last_message: what one may see of it. unread and mentions: messages above one''s read cursor. draft: {body, reply_to_id, version}. A direct chat that somebody else has opened, or that one has hidden, shows up with its next message. MC400 invalid_argument (page_size).';
 GRANT EXECUTE ON FUNCTION chat.list_chats TO chat_user, chat_app; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.open_direct_chat(actor_id bigint, user_id bigint)

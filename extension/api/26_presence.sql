@@ -36,6 +36,37 @@ SELECT u.id AS user_id,
   FROM chat.users u JOIN chat.v_users v ON v.id = u.id;
 COMMENT ON VIEW chat.v_presence IS 'Presence as the user himself sees it; shown_status is what others see, if they may: offline while he is invisible.';
 
+-- Who was put somewhere by a stranger does not know that they could be watched there; writing says that they do.
+CREATE OR REPLACE FUNCTION chat.shows_presence(member chat.members)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	added_by bigint := member.added_by;
+BEGIN
+	IF member.wrote THEN
+		RETURN true;
+	ELSIF added_by IS NULL THEN -- it was not noted: who made the chat, or whose the timeline's entry of the joining is
+		added_by := (SELECT CASE WHEN c.creator_id = member.user_id THEN c.creator_id ELSE (SELECT m.sender_id FROM chat.messages m
+				WHERE m.chat_id = c.id AND m.id = member.joined_id) END
+			  FROM chat.chats c WHERE c.id = member.chat_id AND c.kind <> 'direct');
+	END IF;
+	RETURN coalesce(added_by = member.user_id OR chat.are_connected(member.user_id, added_by), false);
+END
+$$;
+COMMENT ON FUNCTION chat.shows_presence IS 'Whether the other members may see the presence of this one: whoever has written in the chat, or has come into it by themselves or by a connection of theirs.';
+
+-- A cursor tells when somebody was there, and devices move that of delivery by themselves.
+CREATE OR REPLACE FUNCTION chat.shows_cursor(member chat.members, type text, viewer_id bigint)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF (SELECT c.kind FROM chat.chats c WHERE c.id = member.chat_id) = 'direct' THEN
+		RETURN (member.wrote OR chat.are_connected(member.user_id, shows_cursor.viewer_id))
+			AND NOT chat.are_blocked(member.user_id, shows_cursor.viewer_id);
+	END IF;
+	RETURN shows_cursor.type = 'read' OR chat.shows_presence(member);
+END
+$$;
+COMMENT ON FUNCTION chat.shows_cursor IS 'Whether another member, viewer_id, may know this cursor, read or delivered: in a direct chat once the member has written in it or the two are connected, and never across a block; elsewhere that of reading always, that of delivery where shows_presence says so.';
+
 CREATE OR REPLACE FUNCTION chat.visible_presence(viewer_ids bigint[], user_ids bigint[])
 RETURNS TABLE (viewer_id bigint, user_id bigint) LANGUAGE sql STABLE AS $$
 	SELECT p.viewer_id, p.user_id
@@ -49,10 +80,10 @@ RETURNS TABLE (viewer_id bigint, user_id bigint) LANGUAGE sql STABLE AS $$
 			  JOIN chat.chats c ON c.id = a.chat_id AND c.deleted_id IS NULL AND c.member_count <= chat.setting_integer('receipts_max_members')
 			  JOIN chat.members b ON b.chat_id = a.chat_id
 			 WHERE a.user_id = ANY (visible_presence.viewer_ids) AND a.left_id IS NULL
-			   AND b.user_id = ANY (visible_presence.user_ids) AND b.left_id IS NULL) p
+			   AND b.user_id = ANY (visible_presence.user_ids) AND b.left_id IS NULL AND (b.wrote OR chat.shows_presence(b))) p
 	 WHERE NOT chat.are_blocked(p.viewer_id, p.user_id)
 $$;
-COMMENT ON FUNCTION chat.visible_presence IS 'Who of these viewers may see the presence of whom of these users: himself, his connections, and who is with him in a chat of at most receipts_max_members; never across a block.';
+COMMENT ON FUNCTION chat.visible_presence IS 'Who of these viewers may see the presence of whom of these users: themselves, their connections, and who is with them in a chat of at most receipts_max_members where they show it (shows_presence); never across a block.';
 
 CREATE OR REPLACE FUNCTION chat.seen_presence(viewer_ids bigint[], user_ids bigint[])
 RETURNS TABLE (viewer_id bigint, user_id bigint, status text, status_text text, last_seen_at timestamptz, version bigint, visible boolean)
@@ -88,7 +119,7 @@ BEGIN
 	 ORDER BY p.user_id;
 END
 $$;
-COMMENT ON FUNCTION chat.get_presence IS 'Who of these users is there, ascending by user_id: status online, away, busy or offline, the text he has set, and when he was last online. To be seen by oneself (invisible too), connections, and members of a shared chat of at most the setting receipts_max_members; everybody else, and who is blocked, sees offline and no more. At most the setting ids_max. MC400 invalid_argument.';
+COMMENT ON FUNCTION chat.get_presence IS 'Who of these users is there, ascending by user_id: status online, away, busy or offline, the text he has set, and when he was last online. To be seen by oneself (invisible too), connections, and members of a shared chat of at most the setting receipts_max_members, once the one who is looked at has written in it, unless they came into it by themselves or by a connection; everybody else, and who is blocked, sees offline and no more. At most the setting ids_max. MC400 invalid_argument.';
 GRANT EXECUTE ON FUNCTION chat.get_presence TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.read_presence(user_ids bigint[], watcher_ids bigint[])

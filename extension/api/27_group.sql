@@ -62,13 +62,14 @@ BEGIN
 		PERFORM chat.fail('no_such_user');
 	END IF;
 	event := chat.next_event(admit_members.chat_id, 0);
-	INSERT INTO chat.members AS m (chat_id, user_id, role, joined_id, visible_from, read_id, read_count, delivered_id)
+	INSERT INTO chat.members AS m (chat_id, user_id, role, joined_id, visible_from, read_id, read_count, delivered_id, added_by)
 	SELECT admit_members.chat_id, u, admit_members.role, event.id,
-		CASE chat.setting_text('history_for_new_members') WHEN 'none' THEN event.id - 1 ELSE 0 END, event.id, event.number, event.id
+		CASE chat.setting_text('history_for_new_members') WHEN 'none' THEN event.id - 1 ELSE 0 END, event.id, event.number, event.id,
+		admit_members.actor_id
 	  FROM unnest(coming) u
 	ON CONFLICT ON CONSTRAINT members_pkey DO UPDATE
 	   SET role = excluded.role, joined_id = excluded.joined_id, visible_from = excluded.visible_from, read_id = excluded.read_id,
-		   read_count = excluded.read_count, delivered_id = excluded.delivered_id, mentions = 0,
+		   read_count = excluded.read_count, delivered_id = excluded.delivered_id, mentions = 0, wrote = false, added_by = excluded.added_by,
 		   left_id = NULL, left_count = NULL, left_chat = NULL;
 	UPDATE chat.chats c SET member_count = c.member_count + cardinality(coming) WHERE c.id = admit_members.chat_id;
 	PERFORM chat.log_event(admit_members.chat_id, event.id, event.prev_id, event.number, 'member_joined', admit_members.actor_id,

@@ -4,7 +4,7 @@ COMMENT ON FUNCTION chat.cursor_event IS 'The event of this type, read or delive
 
 CREATE OR REPLACE FUNCTION chat.publish_cursor()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'chat_publish_cursor';
-COMMENT ON FUNCTION chat.publish_cursor IS 'Trigger: the read event, to the members of chats of at most receipts_max_members, and with the unread count to the reader''s own sockets.';
+COMMENT ON FUNCTION chat.publish_cursor IS 'Trigger: the read or delivered event, to the members of chats of at most receipts_max_members who may know of it (shows_cursor), and the read event with the unread count to the reader''s own sockets.';
 -- By column, not by WHEN: PostgreSQL would parse the condition's tree again at every send, which moves a cursor too.
 CREATE OR REPLACE TRIGGER publish_cursor AFTER UPDATE OF read_version ON chat.members
 FOR EACH ROW EXECUTE FUNCTION chat.publish_cursor('read');
@@ -182,14 +182,18 @@ BEGIN
 	PERFORM chat.check_small_chat(list_receipts.chat_id);
 	RETURN QUERY
 	WITH page AS (
-		SELECT m.user_id, greatest(m.delivered_id, m.read_id) AS delivered_id, m.read_id FROM chat.members m
+		SELECT m.user_id, c.delivered_id, m.read_id
+		  FROM chat.members m
+		 CROSS JOIN LATERAL (SELECT CASE WHEN m.user_id = list_receipts.actor_id OR chat.shows_cursor(m, 'delivered', list_receipts.actor_id)
+				THEN greatest(m.delivered_id, m.read_id) ELSE m.read_id END AS delivered_id OFFSET 0) c
 		 WHERE m.chat_id = message.chat_id AND m.left_id IS NULL AND m.user_id <> message.sender_id AND m.joined_id < message.id
 		   AND greatest(m.delivered_id, m.read_id) >= message.id AND m.user_id > coalesce(list_receipts.after_id, 0)
+		   AND c.delivered_id >= message.id AND (m.user_id = list_receipts.actor_id OR chat.shows_cursor(m, 'read', list_receipts.actor_id))
 		 ORDER BY m.user_id LIMIT size + 1
 	)
 	SELECT p.user_id, p.delivered_id, p.read_id, p.read_id >= message.id, (SELECT count(*) > size FROM page)
 	  FROM page p ORDER BY p.user_id LIMIT size;
 END
 $$;
-COMMENT ON FUNCTION chat.list_receipts IS 'Which other members a message has reached (delivered_id, read_id: how far each has got; reading is delivery too) and who has read it (has_read), of those who were in the chat when it came; ascending by user_id; after_id: the last one seen. MC400 invalid_argument; MC403 chat_too_large; MC404 no_such_chat, no_such_message.';
+COMMENT ON FUNCTION chat.list_receipts IS 'Which other members a message has reached (delivered_id, read_id: how far each has got; reading is delivery too) and who has read it (has_read), of those who were in the chat when it came; ascending by user_id; after_id: the last one seen. Of the other one of a direct chat nothing before they have written there or are connected, nor across a block; of who was put into a group by somebody they are not connected with, only reading, till they write. MC400 invalid_argument; MC403 chat_too_large; MC404 no_such_chat, no_such_message.';
 GRANT EXECUTE ON FUNCTION chat.list_receipts TO chat_user, chat_app; -- since 0.2.0

@@ -16,10 +16,10 @@ BEGIN
 	END IF;
 	PERFORM chat.check_length(start_call.client_key, 'client_key', 1, 64);
 	PERFORM chat.lock_chat(start_call.chat_id);
+	PERFORM chat.check_member(start_call.chat_id, start_call.actor_id);
 	SELECT c.* INTO call FROM chat.calls c
 	 WHERE c.chat_id = start_call.chat_id AND c.starter_id = start_call.actor_id AND c.client_key = start_call.client_key;
 	IF NOT FOUND THEN
-		PERFORM chat.check_member(start_call.chat_id, start_call.actor_id);
 		PERFORM chat.check_posting(start_call.chat_id, start_call.actor_id);
 		event := chat.next_event(start_call.chat_id, 0);
 		INSERT INTO chat.calls (chat_id, id, starter_id, media, client_key)
@@ -50,6 +50,8 @@ BEGIN
 	ELSIF call.starter_id <> end_call.actor_id AND (SELECT c.kind FROM chat.chats c WHERE c.id = end_call.chat_id) <> 'direct' THEN
 		PERFORM chat.check_member(end_call.chat_id, end_call.actor_id, ARRAY['owner', 'admin']);
 	END IF;
+	PERFORM chat.fail('not_accepting') FROM chat.direct_chats d
+	 WHERE d.chat_id = end_call.chat_id AND chat.has_blocked(CASE d.low_user_id WHEN end_call.actor_id THEN d.high_user_id ELSE d.low_user_id END, end_call.actor_id);
 	IF call.ended_id IS NULL THEN
 		event := chat.next_event(end_call.chat_id, 0);
 		UPDATE chat.calls c SET ended_id = event.id WHERE c.chat_id = call.chat_id AND c.id = call.id;
@@ -59,7 +61,7 @@ BEGIN
 	RETURN (SELECT v FROM chat.v_calls v WHERE v.chat_id = call.chat_id AND v.call_id = call.id);
 END
 $$;
-COMMENT ON FUNCTION chat.end_call IS 'Ends a call: who started it may, an admin or the owner, in a direct chat both; one that has ended stays so. Answers the call. MC403 not_permitted; MC404 no_such_chat, no_such_call; MC503 chat_busy.';
+COMMENT ON FUNCTION chat.end_call IS 'Ends a call: who started it may, an admin or the owner, in a direct chat both, but not whom the other one has blocked; one that has ended stays so. Answers the call. MC403 not_permitted, not_accepting; MC404 no_such_chat, no_such_call; MC503 chat_busy.';
 GRANT EXECUTE ON FUNCTION chat.end_call TO chat_user, chat_app; -- since 0.2.0
 
 -- What is stored nowhere: an event to the members who are there.

@@ -87,7 +87,7 @@ RETURNS TABLE (version bigint, event json) LANGUAGE sql STABLE AS $$
 		   AND (m.read_version > find_state.since AND m.read_version <= find_state.high
 			 OR m.delivered_version > find_state.since AND m.delivered_version <= find_state.high) OFFSET 0) o
 	 CROSS JOIN LATERAL (VALUES ('read', o.read_version), ('delivered', o.delivered_version)) v (type, version)
-	 WHERE v.version > find_state.since AND v.version <= find_state.high
+	 WHERE v.version > find_state.since AND v.version <= find_state.high AND chat.shows_cursor(o.member, v.type, find_state.actor_id)
 	UNION ALL
 	SELECT c.version, chat.connection_event(c)::json FROM chat.v_connections c
 	 WHERE c.owner_id = find_state.actor_id AND c.version > find_state.since AND c.version <= find_state.high

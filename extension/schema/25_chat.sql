@@ -70,6 +70,8 @@ CREATE TABLE chat.members (
 	prefs_version bigint NOT NULL DEFAULT 0,
 	left_chat jsonb,
 	moved integer NOT NULL DEFAULT 0,
+	wrote boolean NOT NULL DEFAULT false,
+	added_by bigint,
 	PRIMARY KEY (chat_id, user_id)
 );
 CREATE INDEX members_user ON chat.members (user_id, chat_id);
@@ -88,6 +90,8 @@ COMMENT ON COLUMN chat.members.delivered_id IS 'Delivery cursor: the last messag
 COMMENT ON COLUMN chat.members.mentions IS 'Messages above the read cursor that mention him.';
 COMMENT ON COLUMN chat.members.hidden_id IS 'He deleted the direct chat for himself: it is not listed until a message beyond this event.';
 COMMENT ON COLUMN chat.members.prefs_version IS 'Id of the last change of muted_until, archived, pinned, marked_unread, hidden_id.';
+COMMENT ON COLUMN chat.members.wrote IS 'They have sent a message here since they came in.';
+COMMENT ON COLUMN chat.members.added_by IS 'Who let them in: they themselves, or a member. NULL: it is a direct chat, or a release before 0.4.0 did not note it.';
 COMMENT ON COLUMN chat.members.moved IS 'When read_version or delivered_version last changed, coarsely: chat.moved of it; 0 = in a release that did not note it.';
 SELECT pg_catalog.pg_extension_config_dump('chat.members', '');
 

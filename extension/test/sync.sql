@@ -71,10 +71,13 @@ CREATE VIEW test_sync.true_states AS
 SELECT s.user_id, test_sync.key(s.event) AS key, s.version, s.event, s.known_from FROM test_sync.clients k JOIN (
 	SELECT m.user_id, v.version,
 		chat.cursor_event(o, v.type, CASE WHEN v.type = 'read' AND o.user_id = m.user_id THEN coalesce(m.left_count, c.message_count) END)::jsonb AS event,
-		m.joined_id AS known_from
+		-- Whose cursors are shown only once they have written: those of before come with the next move.
+		greatest(m.joined_id, (SELECT min(g.id) FROM chat.messages g
+			WHERE o.user_id <> m.user_id AND g.chat_id = o.chat_id AND g.sender_id = o.user_id AND g.kind = 'user' AND g.id > o.joined_id)) AS known_from
 	  FROM chat.members m JOIN chat.chats c ON c.id = m.chat_id JOIN chat.members o ON o.chat_id = m.chat_id
 	 CROSS JOIN LATERAL (VALUES ('read', o.read_version), ('delivered', o.delivered_version)) v (type, version)
-	 WHERE c.deleted_id IS NULL AND v.version > 0 AND (o.user_id = m.user_id OR m.left_id IS NULL AND c.member_count <= chat.setting_integer('receipts_max_members'))
+	 WHERE c.deleted_id IS NULL AND v.version > 0 AND (o.user_id = m.user_id OR m.left_id IS NULL AND c.member_count <= chat.setting_integer('receipts_max_members')
+		AND chat.shows_cursor(o, v.type, m.user_id))
 	UNION ALL SELECT m.user_id, m.prefs_version, chat.prefs_event(m), 0 FROM chat.members m WHERE m.prefs_version > 0
 	UNION ALL SELECT c.owner_id, c.version, chat.connection_event(c), 0 FROM chat.v_connections c
 	UNION ALL SELECT u.id, u.version, chat.profile_event(u.id, u.version), 0 FROM chat.users u

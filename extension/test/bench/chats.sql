@@ -7,6 +7,6 @@ INSERT INTO chat.direct_chats (low_user_id, high_user_id, chat_id)
 SELECT n << 22, (n + :pairs) << 22, n << 22 FROM generate_series(1::bigint, :pairs) n ON CONFLICT DO NOTHING;
 INSERT INTO chat.chats (id, kind, creator_id, last_event_id, member_count)
 SELECT n << 22, 'direct', n << 22, n << 22, 2 FROM generate_series(1::bigint, :pairs) n ON CONFLICT DO NOTHING;
-INSERT INTO chat.members (chat_id, user_id)
-SELECT n << 22, (n + k * :pairs) << 22 FROM generate_series(1::bigint, :pairs) n, generate_series(0, 1) k ON CONFLICT DO NOTHING;
+INSERT INTO chat.members (chat_id, user_id, wrote)
+SELECT n << 22, (n + k * :pairs) << 22, true FROM generate_series(1::bigint, :pairs) n, generate_series(0, 1) k ON CONFLICT DO NOTHING;
 VACUUM ANALYZE;
