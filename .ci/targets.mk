@@ -5,7 +5,7 @@
 
 suites_run = exec .ci/suites.sh
 
-.PHONY: run psql env reset test test-extension test-gateway bench-ids bench-send bench-calls bench-domain bench-sync bench-delivery bench soak test-random test-full-queue check-delivery lint format help
+.PHONY: run psql env reset test test-extension test-gateway bench-ids bench-send bench-calls bench-domain bench-sync bench-delivery bench soak test-random test-minimal test-full-queue check-delivery lint format help
 
 run: ## page and chat on http://127.0.0.1:8080 (PORT=8081, DEMO=1 for demo users); Ctrl-C ends it
 	@exec gateway/run.sh
@@ -72,6 +72,9 @@ soak: ## whether a worker's memory stays where it is, over calls and connects (C
 
 test-random: ## random calls by 16 sessions, then verify() (CALLS=200000 SEED=7)
 	@CALLS='$(or $(CALLS),20000)' SEED='$(or $(SEED),1)' exec .ci/suites.sh random-calls
+
+test-minimal: ## `make run` and `make test` of the last commit in a bare Debian made for it (SUITES="e2e web": these alone)
+	@exec .ci/minimal $(SUITES)
 
 test-full-queue: ## a NOTIFY queue that is really full: 8 GB of disk, some minutes
 	@CHAT_TAP=t/074_full_queue.pl CHAT_FULL_QUEUE=1 exec .ci/suites.sh tap

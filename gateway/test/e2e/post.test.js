@@ -117,7 +117,7 @@ describe('refusals', () => {
 		assert.deepEqual([status, body.id, body.error.code, body.error.data.parameter], [200, 7, -32602, 'user_name']);
 		const batch = await post(`[${ping},${bad},{}]`);
 		assert.equal(batch.status, 200);
-		assert.deepEqual(batch.body.map(({ id }) => id).toSorted(), [1, 7, null]);
+		assert.deepEqual(batch.body.map(({ id }) => id).sort(), [1, 7, null]);
 		assert.equal(batch.body.find(({ id }) => id === 1).result, 'pong');
 	});
 
@@ -277,7 +277,7 @@ describe('/openrpc.json', () => {
 		await socket.close();
 		const names = document.methods.map(method => method.name);
 		assert.equal(new Set(names).size, names.length);
-		assert.deepEqual(names.toSorted(), [...discovered.map(one => one.method), 'authenticate', 'create_ticket', 'discover', 'ping', 'watch_presence'].toSorted());
+		assert.deepEqual(names.sort(), [...discovered.map(one => one.method), 'authenticate', 'create_ticket', 'discover', 'ping', 'watch_presence'].sort());
 		for (const method of document.methods)
 		{
 			assert.ok(method.description, method.name);

@@ -2,6 +2,7 @@
 // chat.js alone, without browser or database: a server of a few lines plays what a gateway can do to a client.
 
 import assert from 'node:assert/strict';
+import { webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,6 +10,8 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import WebSocket, { WebSocketServer } from 'ws';
 import { sleep, until, within } from '../e2e/harness.js';
+
+globalThis.crypto ??= webcrypto; // Node.js 18 has none of that name
 
 // Node takes a .js file for a module only when a package.json says so; browsers need none, and so there is none.
 const folder = await mkdtemp(join(tmpdir(), 'chat-'));
