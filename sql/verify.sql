@@ -13,7 +13,7 @@ SELECT received FROM chat.append_upload(:sue, :pending, 0, 'half');
 SELECT name FROM chat.share_file(:sue, :file, :una);
 SELECT id AS first FROM chat.send_message(:sue, :chat, 'one') \gset
 SELECT id AS message FROM chat.send_message(:sue, :chat, 'two', mention_ids => ARRAY[:tim], file_ids => ARRAY[:file]) \gset
-SELECT count(*) FROM chat.take_pushes('worker');
+SELECT count(*) FROM chat.take_pushes('worker') p WHERE p.chat_id = :chat; -- other tests' may be due again by now
 SELECT id AS last FROM chat.send_message(:tim, :chat, 'three') \gset
 SELECT id AS mentioned FROM chat.send_message(:sue, :chat, 'four', mention_ids => ARRAY[:tim]) \gset
 INSERT INTO chat.reactions (chat_id, message_id, emoji, user_id, id) VALUES (:chat, :message, '👍', :tim, 1);
