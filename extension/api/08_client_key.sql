@@ -13,6 +13,10 @@ BEGIN
 	PERFORM chat.check_length(client_key_result.client_key, 'client_key', 1, 64);
 	INSERT INTO chat.client_keys (user_id, client_key) VALUES (client_key_result.user_id, client_key_result.client_key)
 	ON CONFLICT ON CONSTRAINT client_keys_pkey DO NOTHING;
+	IF FOUND THEN
+		PERFORM chat.check_limit('client_keys_max', (SELECT count(*) - 1 FROM (SELECT FROM chat.client_keys k
+			WHERE k.user_id = client_key_result.user_id LIMIT chat.setting_integer('client_keys_max') + 1) k), 'too_many_client_keys');
+	END IF;
 	SELECT k.* INTO known FROM chat.client_keys k
 	 WHERE k.user_id = client_key_result.user_id AND k.client_key = client_key_result.client_key;
 	IF known.kind <> client_key_result.kind OR known.request_hash <> chat.request_hash(client_key_result.request) THEN
@@ -21,7 +25,7 @@ BEGIN
 	RETURN known.result_id;
 END
 $$;
-COMMENT ON FUNCTION chat.client_key_result IS 'Id of what this user''s call of this kind has already made under this key; NULL: nothing yet, and nobody else can make it before this transaction ends. MC409 client_key_reused when the key stands for another kind or request; MC400 invalid_argument for a key that has not 1 to 64 characters.';
+COMMENT ON FUNCTION chat.client_key_result IS 'Id of what this user''s call of this kind has already made under this key; NULL: nothing yet, and nobody else can make it before this transaction ends. MC409 client_key_reused when the key stands for another kind or request; MC400 invalid_argument for a key that has not 1 to 64 characters; MC429 too_many_client_keys by the setting client_keys_max.';
 
 CREATE OR REPLACE FUNCTION chat.save_client_key(user_id bigint, kind text, client_key text, request jsonb, result_id bigint)
 RETURNS void LANGUAGE plpgsql VOLATILE AS $$

@@ -100,22 +100,27 @@ $$;
 COMMENT ON FUNCTION chat.lock_users IS 'Locks these users'' rows, the lower id first; who changes what lies between two users holds both.';
 
 CREATE OR REPLACE FUNCTION chat.register_user(user_name text, password text, display_name text DEFAULT NULL,
-	email text DEFAULT NULL, phone text DEFAULT NULL)
+	email text DEFAULT NULL, phone text DEFAULT NULL, actor_address inet DEFAULT NULL)
 RETURNS chat.v_profiles LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	profile chat.v_profiles;
 	new_id bigint;
+	budget text := 'sign_ups:' || chat.network(actor_address);
 BEGIN
 	IF NOT chat.setting_boolean('sign_up') THEN
 		PERFORM chat.fail('sign_up_closed');
 	END IF;
 	PERFORM chat.check_new_user(register_user.user_name, register_user.display_name, register_user.email, register_user.phone);
 	PERFORM chat.check_password(register_user.password);
-	-- Hashing takes a tenth of a second: not before the name is known to be free, nor with its row locked.
+	-- Hashing takes a tenth of a second: not before the name is known to be free, nor with a row locked.
+	PERFORM chat.check_limit('sign_ups_per_address', chat.spent(budget), 'too_many_sign_ups');
 	IF EXISTS (SELECT FROM chat.users u WHERE u.user_name = register_user.user_name) THEN
 		PERFORM chat.fail('user_name_taken');
 	END IF;
 	register_user.password := chat.hash_password(register_user.password);
+	IF register_user.actor_address IS NOT NULL THEN
+		PERFORM chat.spend(budget, 1, 'sign_ups_per_address', 'too_many_sign_ups');
+	END IF;
 	new_id := chat.take_id();
 	INSERT INTO chat.users (id, user_name, display_name, password_hash, email, phone, version)
 	VALUES (new_id, register_user.user_name, coalesce(register_user.display_name, register_user.user_name),
@@ -128,7 +133,7 @@ BEGIN
 	RETURN profile;
 END
 $$;
-COMMENT ON FUNCTION chat.register_user IS 'Makes a user who logs in with a password. user_name: 3 to 32 of a-z 0-9 . _ -, unique; password: 8 to 128 characters; display_name: 1 to 64 characters, by default the user name; email and phone are private. Answers the profile; log_in comes next. MC400 invalid_user_name, invalid_password, invalid_argument; MC403 sign_up_closed by the setting sign_up; MC409 user_name_taken.';
+COMMENT ON FUNCTION chat.register_user IS 'Makes a user who logs in with a password. user_name: 3 to 32 of a-z 0-9 . _ -, unique; password: 8 to 128 characters; display_name: 1 to 64 characters, by default the user name; email and phone are private. Answers the profile; log_in comes next. One address (of IPv6 the /64) registers at most the setting sign_ups_per_address users a day. MC400 invalid_user_name, invalid_password, invalid_argument; MC403 sign_up_closed by the setting sign_up; MC409 user_name_taken; MC429 too_many_sign_ups.';
 GRANT EXECUTE ON FUNCTION chat.register_user TO chat_anonymous, chat_app; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.create_user(user_name text, display_name text DEFAULT NULL,

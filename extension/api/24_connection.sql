@@ -55,6 +55,43 @@ CREATE OR REPLACE FUNCTION chat.check_direct(actor_id bigint, user_id bigint)
 RETURNS void LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_check_direct';
 COMMENT ON FUNCTION chat.check_direct IS 'Whether actor_id may write to user_id directly: raises MC403 blocked when he has blocked him; not_accepting when he is blocked, an account is gone, or they are not connected and the setting direct_requires_connection is on. NULL or oneself passes.';
 
+-- Whom somebody turns to without having been asked. Each such act may reach one who does not want it, and by another act again: so
+-- all that anybody does of the kind in a day has a bound, and what reaches the same one a narrower bound.
+CREATE OR REPLACE FUNCTION chat.is_stranger(actor_id bigint, user_id bigint)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN is_stranger.user_id <> is_stranger.actor_id
+		AND NOT EXISTS (SELECT FROM chat.connections c
+			 WHERE c.low_user_id = least(is_stranger.actor_id, is_stranger.user_id) AND c.high_user_id = greatest(is_stranger.actor_id, is_stranger.user_id)
+			   AND (c.state = 'connected' OR c.target_user_id = is_stranger.actor_id))
+		AND NOT EXISTS (SELECT FROM chat.direct_chats d JOIN chat.members m ON m.chat_id = d.chat_id AND m.user_id = is_stranger.user_id
+			 WHERE d.low_user_id = least(is_stranger.actor_id, is_stranger.user_id) AND d.high_user_id = greatest(is_stranger.actor_id, is_stranger.user_id)
+			   AND m.wrote);
+END
+$$;
+COMMENT ON FUNCTION chat.is_stranger IS 'Whether user_id is somebody else who is not connected with actor_id, has not invited them, and has not written to them directly.';
+
+CREATE OR REPLACE FUNCTION chat.count_approaches(actor_id bigint, ids bigint[])
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF cardinality(count_approaches.ids) > 0 AND NOT chat.is_app() THEN
+		PERFORM chat.spend('approaches:' || count_approaches.actor_id, cardinality(count_approaches.ids), 'approaches_max', 'too_many_approaches');
+		PERFORM chat.spend(format('approaches:%s:%s', count_approaches.actor_id, i), 1, 'approaches_to_one_max', 'too_many_approaches')
+		   FROM unnest(count_approaches.ids) i;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION chat.count_approaches IS 'Counts that actor_id turns to these strangers or rooms. MC429 too_many_approaches by the settings approaches_max and approaches_to_one_max.';
+
+CREATE OR REPLACE FUNCTION chat.approach_users(actor_id bigint, user_ids bigint[])
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM chat.count_approaches(approach_users.actor_id,
+		ARRAY(SELECT DISTINCT u FROM unnest(approach_users.user_ids) u WHERE chat.is_stranger(approach_users.actor_id, u) ORDER BY u));
+END
+$$;
+COMMENT ON FUNCTION chat.approach_users IS 'Counts that actor_id turns to those of these users who are strangers to them. MC429 too_many_approaches.';
+
 -- Each connection twice: as either side sees it.
 CREATE OR REPLACE VIEW chat.v_connections AS
 SELECT c.low_user_id AS owner_id, c.high_user_id AS user_id, c.state, c.target_user_id, c.version FROM chat.connections c
@@ -145,6 +182,10 @@ BEGIN
 	IF chat.are_blocked(invite_user.actor_id, invite_user.user_id) THEN
 		PERFORM chat.fail(chat.block_between(invite_user.actor_id, invite_user.user_id));
 	ELSIF present.state = 'none' THEN
+		PERFORM chat.check_limit('invitations_max', (SELECT count(*) FROM (SELECT FROM chat.connections c
+			WHERE c.state = 'pending' AND c.low_user_id # c.high_user_id # c.target_user_id = invite_user.actor_id
+			LIMIT chat.setting_integer('invitations_max')) c), 'too_many_invitations');
+		PERFORM chat.approach_users(invite_user.actor_id, ARRAY[invite_user.user_id]);
 		RETURN chat.set_connection(invite_user.actor_id, invite_user.user_id, 'pending', invite_user.user_id);
 	ELSIF present.target_user_id = invite_user.actor_id THEN
 		RETURN chat.set_connection(invite_user.actor_id, invite_user.user_id, 'connected');
@@ -152,7 +193,7 @@ BEGIN
 	RETURN present;
 END
 $$;
-COMMENT ON FUNCTION chat.invite_user IS 'Invites a user to be one''s contact; who has been invited by him accepts with it, so that two who invite each other are connected. Again changes nothing. Answers the connection: state pending or connected, target_user_id = who is invited. MC400 invalid_argument for oneself; MC403 blocked, not_accepting; MC404 no_such_user.';
+COMMENT ON FUNCTION chat.invite_user IS 'Invites a user to be one''s contact; who has been invited by him accepts with it, so that two who invite each other are connected. Again changes nothing. Answers the connection: state pending or connected, target_user_id = who is invited. At most the setting invitations_max may wait for an answer; inviting a stranger counts for approaches_max and approaches_to_one_max. MC400 invalid_argument for oneself; MC403 blocked, not_accepting; MC404 no_such_user; MC429 too_many_invitations, too_many_approaches.';
 GRANT EXECUTE ON FUNCTION chat.invite_user TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.accept_connection(actor_id bigint, user_id bigint, version bigint DEFAULT NULL)
@@ -245,22 +286,28 @@ CREATE OR REPLACE FUNCTION chat.block_user(actor_id bigint, user_id bigint)
 RETURNS chat.v_blocks LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	block chat.v_blocks;
+	present chat.v_connections;
 BEGIN
 	PERFORM chat.check_actor(block_user.actor_id);
 	PERFORM chat.lock_pair(block_user.actor_id, block_user.user_id);
+	present := chat.get_connection(block_user.actor_id, block_user.user_id);
 	SELECT b.* INTO block FROM chat.v_blocks b WHERE b.owner_id = block_user.actor_id AND b.user_id = block_user.user_id;
 	IF NOT FOUND THEN
+		PERFORM chat.check_limit('blocks_max', (SELECT count(*) FROM (SELECT FROM chat.blocks b
+			WHERE b.blocker_id = block_user.actor_id LIMIT chat.setting_integer('blocks_max')) b), 'too_many_blocks');
+		IF present.state <> 'connected' THEN -- else the end of the connection changes it; before the block, which hides each from the other
+			PERFORM chat.change_seen_presence(block_user.actor_id, block_user.user_id);
+		END IF;
 		INSERT INTO chat.blocks (blocker_id, blocked_id, id) VALUES (block_user.actor_id, block_user.user_id, chat.take_id());
-		IF (chat.get_connection(block_user.actor_id, block_user.user_id)).state <> 'none' THEN
+		IF present.state <> 'none' THEN
 			PERFORM chat.set_connection(block_user.actor_id, block_user.user_id, 'none');
 		END IF;
-		PERFORM chat.change_presence(ARRAY[block_user.actor_id, block_user.user_id]);
 		SELECT b.* INTO block FROM chat.v_blocks b WHERE b.owner_id = block_user.actor_id AND b.user_id = block_user.user_id;
 	END IF;
 	RETURN block;
 END
 $$;
-COMMENT ON FUNCTION chat.block_user IS 'Blocks a user. Nothing passes between the two directly any more, either way: in their direct chat no messages, edits, reactions, pins, calls, signals, typing and cursors (read, delivered; other_read_id and other_delivered_id are NULL); no invitations, adding to groups, shared files, presence, search or pushes. What is there stays, and each can take back their own: delete a message or remove a reaction; the one who has blocked can end a call. Their connection ends as if removed. Groups and rooms that both are in go on, all but presence. The blocked user is not told. Again changes nothing. Answers the block. MC400 invalid_argument for oneself; MC404 no_such_user.';
+COMMENT ON FUNCTION chat.block_user IS 'Blocks a user. Nothing passes between the two directly any more, either way: in their direct chat no messages, edits, reactions, pins, calls, signals, typing and cursors (read, delivered; other_read_id and other_delivered_id are NULL); no invitations, adding to groups, shared files, presence, search or pushes. What is there stays, and each can take back their own: delete a message or remove a reaction; the one who has blocked can end a call. Their connection ends as if removed. Groups and rooms that both are in go on, all but presence. The blocked user is not told. Again changes nothing. Answers the block. MC400 invalid_argument for oneself; MC404 no_such_user; MC429 too_many_blocks by the setting blocks_max.';
 GRANT EXECUTE ON FUNCTION chat.block_user TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.unblock_user(actor_id bigint, user_id bigint)
@@ -270,7 +317,7 @@ BEGIN
 	PERFORM chat.lock_users(ARRAY[unblock_user.actor_id, unblock_user.user_id]);
 	DELETE FROM chat.blocks b WHERE b.blocker_id = unblock_user.actor_id AND b.blocked_id = unblock_user.user_id;
 	IF FOUND THEN
-		PERFORM chat.change_presence(ARRAY[unblock_user.actor_id, unblock_user.user_id]);
+		PERFORM chat.change_seen_presence(unblock_user.actor_id, unblock_user.user_id);
 	END IF;
 END
 $$;

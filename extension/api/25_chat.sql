@@ -184,6 +184,20 @@ $$;
 COMMENT ON FUNCTION chat.list_chats IS 'One''s own chats, the latest event first. before_id: last_event_id of the last row seen. include_archived, include_left: those too; by default neither. A left chat (left_at, no role) is shown as it was then. other_user, other_read_id and other_delivered_id: in direct chats; the latter two once the other one has written or is connected, and not across a block (block_user). last_message: what one may see of it. unread and mentions: messages above one''s read cursor. draft: {body, reply_to_id, version}. A direct chat that somebody else has opened, or that one has hidden, shows up with its next message. MC400 invalid_argument (page_size).';
 GRANT EXECUTE ON FUNCTION chat.list_chats TO chat_user, chat_app; -- since 0.1.0
 
+CREATE OR REPLACE FUNCTION chat.check_chats(user_id bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	most bigint := chat.setting_integer('chats_max');
+BEGIN
+	IF NOT chat.is_app() THEN
+		PERFORM chat.lock_users(ARRAY[check_chats.user_id]); -- two at once must not pass the limit
+		PERFORM chat.check_limit('chats_max', (SELECT count(*) FROM (SELECT FROM chat.members m
+			WHERE m.user_id = check_chats.user_id AND m.left_id IS NULL LIMIT most) m), 'too_many_chats');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION chat.check_chats IS 'Whether the user may come into one more chat by himself; locks him. MC429 too_many_chats by the setting chats_max.';
+
 CREATE OR REPLACE FUNCTION chat.open_direct_chat(actor_id bigint, user_id bigint)
 RETURNS chat.chat_row LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -200,6 +214,7 @@ BEGIN
 	IF NOT FOUND THEN
 		PERFORM chat.check_users(ARRAY[open_direct_chat.actor_id, open_direct_chat.user_id]);
 		PERFORM chat.check_direct(open_direct_chat.actor_id, open_direct_chat.user_id);
+		PERFORM chat.check_chats(open_direct_chat.actor_id);
 		-- Whoever inserts the pair makes the chat; who comes second waits for him here.
 		new_id := chat.take_id();
 		INSERT INTO chat.direct_chats AS d (low_user_id, high_user_id, chat_id) VALUES (low, high, new_id)
@@ -208,6 +223,7 @@ BEGIN
 			INSERT INTO chat.chats (id, kind, creator_id, last_event_id, member_count)
 			VALUES (new_id, 'direct', open_direct_chat.actor_id, new_id, CASE WHEN low = high THEN 1 ELSE 2 END);
 			INSERT INTO chat.members (chat_id, user_id) SELECT DISTINCT new_id, u.id FROM unnest(ARRAY[low, high]) AS u (id);
+			PERFORM chat.approach_users(open_direct_chat.actor_id, ARRAY[open_direct_chat.user_id]);
 		ELSE
 			SELECT d.chat_id INTO STRICT open_id FROM chat.direct_chats d WHERE d.low_user_id = low AND d.high_user_id = high;
 		END IF;
@@ -217,7 +233,7 @@ BEGIN
 	RETURN chat.get_chat(open_direct_chat.actor_id, open_id);
 END
 $$;
-COMMENT ON FUNCTION chat.open_direct_chat IS 'The direct chat with this user, made when there is none; with oneself it holds one''s notes. Again and at the same time from both sides gives the same chat. MC404 no_such_user; MC403 blocked, not_accepting when it would have to be made.';
+COMMENT ON FUNCTION chat.open_direct_chat IS 'The direct chat with this user, made when there is none; with oneself it holds one''s notes. Again and at the same time from both sides gives the same chat. MC404 no_such_user; when it would have to be made MC403 blocked, not_accepting, and MC429 too_many_chats by the setting chats_max, too_many_approaches with a stranger by approaches_max.';
 GRANT EXECUTE ON FUNCTION chat.open_direct_chat TO chat_user, chat_app; -- since 0.1.0
 
 -- What a chat is to oneself alone

@@ -158,6 +158,15 @@ END
 $$;
 COMMENT ON FUNCTION chat.change_presence IS 'Others see something new of the presence of these users, who are locked: they came, went (seen_at), or are seen by others than before.';
 
+CREATE OR REPLACE FUNCTION chat.change_seen_presence(user_id bigint, other_id bigint)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	PERFORM chat.change_presence(ARRAY(SELECT p.user_id FROM chat.visible_presence(ARRAY[change_seen_presence.user_id, change_seen_presence.other_id],
+		ARRAY[change_seen_presence.user_id, change_seen_presence.other_id]) p WHERE p.viewer_id <> p.user_id));
+END
+$$;
+COMMENT ON FUNCTION chat.change_seen_presence IS 'change_presence for those of the two whom the other may see: between others a block changes nothing, and those who watch them need not be told.';
+
 CREATE OR REPLACE FUNCTION chat.set_presence(actor_id bigint, status text DEFAULT NULL, status_text text DEFAULT NULL, until timestamptz DEFAULT NULL)
 RETURNS chat.v_presence LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

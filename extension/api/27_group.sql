@@ -26,10 +26,6 @@ COMMENT ON FUNCTION chat.check_users IS 'Raises MC404 no_such_user unless all of
 CREATE OR REPLACE FUNCTION chat.check_newcomers(chat_id bigint, actor_id bigint, user_ids bigint[])
 RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	IF cardinality(check_newcomers.user_ids) > chat.setting_integer('members_per_call_max') THEN
-		PERFORM chat.fail('invalid_argument', 'there are too many users',
-			format('Add at most %s at a time.', chat.setting_integer('members_per_call_max')));
-	END IF;
 	PERFORM chat.check_users(check_newcomers.user_ids);
 	PERFORM chat.check_direct(check_newcomers.actor_id, u) FROM unnest(check_newcomers.user_ids) u;
 	IF EXISTS (SELECT FROM chat.bans b WHERE b.chat_id = check_newcomers.chat_id
@@ -41,16 +37,20 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.check_newcomers IS 'Whether actor_id may let these users in (himself: whether he may come in): MC400 invalid_argument, MC404 no_such_user, MC403 blocked, not_accepting, banned, MC429 chat_full.';
+COMMENT ON FUNCTION chat.check_newcomers IS 'Whether actor_id may let these users in (himself: whether he may come in): MC404 no_such_user, MC403 blocked, not_accepting, banned, MC429 chat_full.';
 
 -- All ways in end here, with the chat locked and the actor's right checked.
 CREATE OR REPLACE FUNCTION chat.admit_members(chat_id bigint, actor_id bigint, user_ids bigint[], role text DEFAULT 'member')
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-	coming bigint[] := ARRAY(SELECT DISTINCT u FROM unnest(admit_members.user_ids) u
-		WHERE NOT chat.is_member(admit_members.chat_id, u) ORDER BY u);
+	coming bigint[];
 	event record;
 BEGIN
+	IF cardinality(admit_members.user_ids) > chat.setting_integer('members_per_call_max') THEN
+		PERFORM chat.fail('invalid_argument', 'there are too many users',
+			format('Add at most %s at a time.', chat.setting_integer('members_per_call_max')));
+	END IF;
+	coming := ARRAY(SELECT DISTINCT u FROM unnest(admit_members.user_ids) u WHERE NOT chat.is_member(admit_members.chat_id, u) ORDER BY u);
 	IF cardinality(coming) = 0 THEN
 		RETURN;
 	END IF;
@@ -75,9 +75,10 @@ BEGIN
 	PERFORM chat.log_event(admit_members.chat_id, event.id, event.prev_id, event.number, 'member_joined', admit_members.actor_id,
 		jsonb_build_object('user_ids', coming::text[], 'role', admit_members.role), true);
 	PERFORM chat.grow_chat(admit_members.chat_id, admit_members.actor_id);
+	PERFORM chat.approach_users(admit_members.actor_id, coming);
 END
 $$;
-COMMENT ON FUNCTION chat.admit_members IS 'Lets in those of the users who are not in yet: the member_joined event, counters, cursors at the present end, history by the setting history_for_new_members. Errors: check_newcomers''.';
+COMMENT ON FUNCTION chat.admit_members IS 'Lets in those of the users who are not in yet: the member_joined event, counters, cursors at the present end, history by the setting history_for_new_members. MC400 invalid_argument for more than members_per_call_max, MC429 too_many_approaches, and check_newcomers'' errors.';
 
 CREATE OR REPLACE FUNCTION chat.grow_chat(chat_id bigint, actor_id bigint)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -110,6 +111,7 @@ BEGIN
 		   read_id = event.id, read_count = event.number, mentions = 0
 	 WHERE m.chat_id = drop_member.chat_id AND m.user_id = drop_member.user_id;
 	DELETE FROM chat.invite_links l WHERE l.chat_id = drop_member.chat_id AND l.creator_id = drop_member.user_id;
+	DELETE FROM chat.drafts d WHERE d.user_id = drop_member.user_id AND d.chat_id = drop_member.chat_id;
 	PERFORM chat.log_event(drop_member.chat_id, event.id, event.prev_id, event.number, 'member_left', drop_member.actor_id,
 		jsonb_build_object('user_ids', ARRAY[drop_member.user_id::text]), true);
 	IF remains.member_count = 0 THEN
@@ -119,7 +121,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.drop_member IS 'Takes a present member out: the member_left event, the last one that they get; their invite links end; an owner''s heir takes over, and with the last one the chat ends. For leaving, removal, ban and the deletion of an account. actor_id: who does it.';
+COMMENT ON FUNCTION chat.drop_member IS 'Takes a present member out: the member_left event, the last one that they get; their draft goes and their invite links end; an owner''s heir takes over, and with the last one the chat ends. For leaving, removal, ban and the deletion of an account. actor_id: who does it.';
 
 CREATE OR REPLACE FUNCTION chat.find_heir(chat_id bigint)
 RETURNS bigint LANGUAGE plpgsql STABLE AS $$
@@ -180,6 +182,9 @@ DECLARE
 BEGIN
 	IF new_id IS NULL THEN
 		PERFORM chat.check_chat(create_chat.title, create_chat.description, create_chat.attributes, NULL);
+		PERFORM chat.check_chats(create_chat.actor_id);
+		PERFORM chat.check_limit('chats_max', (SELECT count(*) FROM (SELECT FROM chat.chats c
+			WHERE c.creator_id = create_chat.actor_id AND c.kind <> 'direct' LIMIT chat.setting_integer('chats_max')) c), 'too_many_chats');
 		new_id := chat.take_id();
 		INSERT INTO chat.chats (id, kind, creator_id, last_event_id, title, description, attributes)
 		VALUES (new_id, create_chat.kind, create_chat.actor_id, new_id, nullif(create_chat.title, ''),
@@ -202,7 +207,7 @@ BEGIN
 		create_group.attributes, create_group.client_key);
 END
 $$;
-COMMENT ON FUNCTION chat.create_group IS 'Makes a group that the actor owns, with these members; others come in by invitation. title: at most 128 characters, may be missing. member_ids: at most the setting members_per_call_max. client_key: 1 to 64 characters; the same key answers the same group again. MC400 invalid_argument; MC403 blocked, not_accepting; MC404 no_such_user; MC409 client_key_reused; MC413 too_large; MC429 chat_full.';
+COMMENT ON FUNCTION chat.create_group IS 'Makes a group that the actor owns, with these members; others come in by invitation. title: at most 128 characters, may be missing. member_ids: at most the setting members_per_call_max. client_key: 1 to 64 characters; the same key answers the same group again. MC400 invalid_argument; MC403 blocked, not_accepting; MC404 no_such_user; MC409 client_key_reused; MC413 too_large; MC429 chat_full, too_many_chats by the setting chats_max, too_many_approaches with strangers by approaches_max and approaches_to_one_max, too_many_client_keys.';
 GRANT EXECUTE ON FUNCTION chat.create_group TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.create_room(actor_id bigint, title text, description text DEFAULT NULL, attributes jsonb DEFAULT NULL,
@@ -215,7 +220,7 @@ BEGIN
 		create_room.attributes, create_room.client_key);
 END
 $$;
-COMMENT ON FUNCTION chat.create_room IS 'Makes a room that the actor owns; anyone can find and join it. title: 1 to 128 characters; description: at most 1,024. client_key: as in create_group. MC400 invalid_argument; MC409 client_key_reused; MC413 too_large.';
+COMMENT ON FUNCTION chat.create_room IS 'Makes a room that the actor owns; anyone can find and join it. title: 1 to 128 characters; description: at most 1,024. client_key: as in create_group. MC400 invalid_argument; MC409 client_key_reused; MC413 too_large; MC429 too_many_chats, too_many_client_keys.';
 GRANT EXECUTE ON FUNCTION chat.create_room TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.search_rooms(actor_id bigint, pattern text DEFAULT NULL, page_size integer DEFAULT NULL,
@@ -253,19 +258,33 @@ $$;
 COMMENT ON FUNCTION chat.search_rooms IS 'Rooms whose title or description contains pattern, whatever the case, the oldest first; all rooms without a pattern, with just 2 characters only beginnings. Not those from which the actor is banned. after_id: id of the last row seen. MC400 pattern_too_short (under 2 characters), invalid_argument.';
 GRANT EXECUTE ON FUNCTION chat.search_rooms TO chat_user, chat_app; -- since 0.2.0
 
+CREATE OR REPLACE FUNCTION chat.admit_oneself(chat_id bigint, actor_id bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF NOT chat.is_member(admit_oneself.chat_id, admit_oneself.actor_id) THEN
+		PERFORM chat.admit_members(admit_oneself.chat_id, admit_oneself.actor_id, ARRAY[admit_oneself.actor_id]);
+		PERFORM chat.count_approaches(admit_oneself.actor_id, ARRAY[admit_oneself.chat_id]);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION chat.admit_oneself IS 'What join_room and redeem_invite_link share: admit_members for who comes by himself, which counts as turning to strangers.';
+
 CREATE OR REPLACE FUNCTION chat.join_room(actor_id bigint, chat_id bigint)
 RETURNS chat.chat_row LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM chat.check_actor(join_room.actor_id);
+	IF NOT chat.is_member(join_room.chat_id, join_room.actor_id) THEN
+		PERFORM chat.check_chats(join_room.actor_id);
+	END IF;
 	PERFORM chat.lock_chat(join_room.chat_id);
 	IF (SELECT c.kind FROM chat.chats c WHERE c.id = join_room.chat_id) <> 'room' THEN
 		PERFORM chat.check_member(join_room.chat_id, join_room.actor_id);
 	END IF;
-	PERFORM chat.admit_members(join_room.chat_id, join_room.actor_id, ARRAY[join_room.actor_id]);
+	PERFORM chat.admit_oneself(join_room.chat_id, join_room.actor_id);
 	RETURN chat.get_chat(join_room.actor_id, join_room.chat_id);
 END
 $$;
-COMMENT ON FUNCTION chat.join_room IS 'Joins a room; again is no error. MC404 no_such_chat, for groups that one is not in, too; MC403 banned; MC429 chat_full.';
+COMMENT ON FUNCTION chat.join_room IS 'Joins a room; again is no error. MC404 no_such_chat, for groups that one is not in, too; MC403 banned; MC429 chat_full, too_many_chats by the setting chats_max, too_many_approaches by approaches_max and approaches_to_one_max.';
 GRANT EXECUTE ON FUNCTION chat.join_room TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.leave_chat(actor_id bigint, chat_id bigint)

@@ -14,7 +14,7 @@ BEGIN
 	RETURN chat.get_chat(add_members.actor_id, add_members.chat_id);
 END
 $$;
-COMMENT ON FUNCTION chat.add_members IS 'Lets these users into a group or room; who is in already stays so. For owner and admins, for every member by the setting anyone_adds_members. All or none. user_ids: at most the setting members_per_call_max. MC400 invalid_argument; MC403 not_permitted, direct_chat, banned, blocked, not_accepting; MC404 no_such_chat, no_such_user; MC429 chat_full.';
+COMMENT ON FUNCTION chat.add_members IS 'Lets these users into a group or room; who is in already stays so. For owner and admins, for every member by the setting anyone_adds_members. All or none. user_ids: at most the setting members_per_call_max. MC400 invalid_argument; MC403 not_permitted, direct_chat, banned, blocked, not_accepting; MC404 no_such_chat, no_such_user; MC429 chat_full, too_many_approaches with strangers by approaches_max and approaches_to_one_max.';
 GRANT EXECUTE ON FUNCTION chat.add_members TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.check_rank(chat_id bigint, actor_id bigint, user_id bigint)
@@ -55,6 +55,10 @@ BEGIN
 	PERFORM chat.lock_group(ban_member.chat_id, ban_member.actor_id, ARRAY['owner', 'admin']);
 	PERFORM chat.check_users(ARRAY[ban_member.user_id]);
 	PERFORM chat.check_rank(ban_member.chat_id, ban_member.actor_id, ban_member.user_id);
+	IF NOT EXISTS (SELECT FROM chat.bans b WHERE b.chat_id = ban_member.chat_id AND b.user_id = ban_member.user_id) THEN
+		PERFORM chat.check_limit('bans_max', (SELECT count(*) FROM (SELECT FROM chat.bans b
+			WHERE b.chat_id = ban_member.chat_id LIMIT chat.setting_integer('bans_max')) b), 'too_many_bans');
+	END IF;
 	INSERT INTO chat.bans AS b (chat_id, user_id, until, actor_id)
 	VALUES (ban_member.chat_id, ban_member.user_id, chat.to_json_years(nullif(ban_member.until, 'infinity')), ban_member.actor_id)
 	ON CONFLICT ON CONSTRAINT bans_pkey DO UPDATE SET until = excluded.until, actor_id = excluded.actor_id;
@@ -63,7 +67,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.ban_member IS 'Takes somebody out of a group or room, as remove_member does, and keeps them out until then (NULL: for good): they cannot join, be added, or use an invite link. Works for who is not in, too; again changes the time. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_user.';
+COMMENT ON FUNCTION chat.ban_member IS 'Takes somebody out of a group or room, as remove_member does, and keeps them out until then (NULL: for good): they cannot join, be added, or use an invite link. Works for who is not in, too; again changes the time. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_user; MC429 too_many_bans by the setting bans_max.';
 GRANT EXECUTE ON FUNCTION chat.ban_member TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.unban_member(actor_id bigint, chat_id bigint, user_id bigint)

@@ -18,6 +18,8 @@ BEGIN
 	link_id := chat.client_key_result(actor_id, 'create_invite_link', client_key, request);
 	PERFORM chat.lock_group(create_invite_link.chat_id, create_invite_link.actor_id, chat.inviting_roles());
 	IF link_id IS NULL THEN
+		PERFORM chat.check_limit('invite_links_max', (SELECT count(*) FROM (SELECT FROM chat.invite_links l
+			WHERE l.chat_id = create_invite_link.chat_id LIMIT chat.setting_integer('invite_links_max')) l), 'too_many_links');
 		link_id := chat.take_id();
 		INSERT INTO chat.invite_links (chat_id, id, code, creator_id, expires_at, max_uses)
 		VALUES (create_invite_link.chat_id, link_id, left(chat.new_token(), 32), create_invite_link.actor_id,
@@ -31,7 +33,7 @@ BEGIN
 	RETURN link;
 END
 $$;
-COMMENT ON FUNCTION chat.create_invite_link IS 'Makes a secret code by which whoever has it can join a group or room (redeem_invite_link), until expires_at and max_uses times (NULL: without end), and as long as one may let others in oneself: it ends with one''s role or membership. For whom add_members is. client_key: as in create_group. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_link when what the key stands for was revoked; MC409 client_key_reused.';
+COMMENT ON FUNCTION chat.create_invite_link IS 'Makes a secret code by which whoever has it can join a group or room (redeem_invite_link), until expires_at and max_uses times (NULL: without end), and as long as one may let others in oneself: it ends with one''s role or membership. For whom add_members is. client_key: as in create_group. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_link when what the key stands for was revoked; MC409 client_key_reused; MC429 too_many_links by the setting invite_links_max, too_many_client_keys.';
 GRANT EXECUTE ON FUNCTION chat.create_invite_link TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.list_invite_links(actor_id bigint, chat_id bigint)
@@ -78,18 +80,21 @@ BEGIN
 	IF of_chat IS NULL THEN
 		PERFORM chat.fail('no_such_link');
 	END IF;
+	IF NOT chat.is_member(of_chat, redeem_invite_link.actor_id) THEN
+		PERFORM chat.check_chats(redeem_invite_link.actor_id);
+	END IF;
 	PERFORM chat.lock_chat(of_chat);
 	IF NOT chat.is_member(of_chat, redeem_invite_link.actor_id) THEN
 		UPDATE chat.invite_links l SET uses = l.uses + 1 WHERE l.code = redeem_invite_link.code AND chat.is_open_link(l);
 		IF NOT FOUND THEN
 			PERFORM chat.fail('no_such_link');
 		END IF;
-		PERFORM chat.admit_members(of_chat, redeem_invite_link.actor_id, ARRAY[redeem_invite_link.actor_id]);
+		PERFORM chat.admit_oneself(of_chat, redeem_invite_link.actor_id);
 	END IF;
 	RETURN chat.get_chat(redeem_invite_link.actor_id, of_chat);
 END
 $$;
-COMMENT ON FUNCTION chat.redeem_invite_link IS 'Joins the chat that the link is for; who is in already uses nothing up. MC404 no_such_link, the same for one that never was, has expired, was used up or revoked, or whose maker may not let others in any more; MC403 banned; MC429 chat_full.';
+COMMENT ON FUNCTION chat.redeem_invite_link IS 'Joins the chat that the link is for; who is in already uses nothing up. MC404 no_such_link, the same for one that never was, has expired, was used up or revoked, or whose maker may not let others in any more; MC403 banned; MC429 chat_full, and what join_room answers.';
 GRANT EXECUTE ON FUNCTION chat.redeem_invite_link TO chat_user, chat_app; -- since 0.2.0
 
 -- For run_maintenance

@@ -73,12 +73,14 @@ COMMENT ON FUNCTION chat.check_message IS 'Raises MC400 or MC413 for what send_m
 CREATE OR REPLACE FUNCTION chat.check_mentions(chat_id bigint, mention_ids bigint[])
 RETURNS bigint[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
-	ids bigint[] := ARRAY(SELECT DISTINCT m.user_id FROM chat.members m
-		WHERE m.chat_id = check_mentions.chat_id AND m.user_id = ANY (check_mentions.mention_ids) AND m.left_id IS NULL ORDER BY 1);
+	ids bigint[];
 BEGIN
 	IF cardinality(check_mentions.mention_ids) > chat.setting_integer('mentions_max') THEN
 		PERFORM chat.fail('invalid_argument', 'there are too many mention_ids', format('Mention at most %s.', chat.setting_integer('mentions_max')));
-	ELSIF cardinality(ids) < (SELECT count(DISTINCT u) FROM unnest(check_mentions.mention_ids) u) THEN
+	END IF;
+	ids := ARRAY(SELECT DISTINCT m.user_id FROM chat.members m
+		WHERE m.chat_id = check_mentions.chat_id AND m.user_id = ANY (check_mentions.mention_ids) AND m.left_id IS NULL ORDER BY 1);
+	IF cardinality(ids) < (SELECT count(DISTINCT u) FROM unnest(check_mentions.mention_ids) u) THEN
 		PERFORM chat.fail('invalid_argument', 'mention_ids has somebody who is not in the chat', 'Mention members only.');
 	END IF;
 	RETURN nullif(ids, '{}');
@@ -409,7 +411,7 @@ BEGIN
 	RETURN chat.describe_message(edit_message.chat_id, edit_message.message_id, edit_message.actor_id);
 END
 $$;
-COMMENT ON FUNCTION chat.edit_message IS 'Replaces the body of one''s own message; NULL or the same body changes nothing. By the setting keep_edits the old body stays in list_message_edits. Mentions stay as they were. The event has no body while somebody is in the chat who has joined later and doesn''t see the message (setting history_for_new_members); then get_message tells. Answers the message. MC400 empty_message; MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message; MC409 message_deleted; MC413 message_too_long; MC503 chat_busy.';
+COMMENT ON FUNCTION chat.edit_message IS 'Replaces the body of one''s own message; NULL or the same body changes nothing. By the setting keep_edits the old body stays in list_message_edits. Mentions stay as they were. The event has no body while somebody is in the chat who has joined later and doesn''t see the message (setting history_for_new_members); then get_message tells. Answers the message. MC400 empty_message; MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message; MC409 message_deleted; MC413 message_too_long; MC429 too_many_edits: more than the setting edits_max are kept; MC503 chat_busy.';
 GRANT EXECUTE ON FUNCTION chat.edit_message TO chat_user, chat_app; -- since 0.2.0
 
 -- A body stands in one logged event at most, the last edit's: so that deleting the message can find it.
@@ -417,12 +419,14 @@ CREATE OR REPLACE FUNCTION chat.keep_edit(message chat.messages, event_id bigint
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	IF chat.setting_boolean('keep_edits') THEN
+		PERFORM chat.check_limit('edits_max', (SELECT count(*) FROM (SELECT FROM chat.message_edits e
+			WHERE e.chat_id = message.chat_id AND e.message_id = message.id LIMIT chat.setting_integer('edits_max')) e), 'too_many_edits');
 		INSERT INTO chat.message_edits (chat_id, message_id, id, body) VALUES (message.chat_id, message.id, keep_edit.event_id, message.body);
 	END IF;
 	UPDATE chat.events e SET payload = e.payload - 'body' WHERE e.chat_id = message.chat_id AND e.id = message.edited_id;
 END
 $$;
-COMMENT ON FUNCTION chat.keep_edit IS 'What becomes of the body that an edit replaces: a row of message_edits by the setting keep_edits; the event of the edit before is logged without its body from now on.';
+COMMENT ON FUNCTION chat.keep_edit IS 'What becomes of the body that an edit replaces: a row of message_edits by the setting keep_edits; the event of the edit before is logged without its body from now on. MC429 too_many_edits by the setting edits_max.';
 
 CREATE OR REPLACE FUNCTION chat.list_message_edits(actor_id bigint, chat_id bigint, message_id bigint, after_id bigint DEFAULT NULL,
 	page_size integer DEFAULT NULL)
@@ -471,7 +475,7 @@ BEGIN
 	RETURN chat.describe_message(delete_message.chat_id, delete_message.message_id, delete_message.actor_id);
 END
 $$;
-COMMENT ON FUNCTION chat.delete_message IS 'for_everyone (the default): its sender, an admin or the owner deletes a message; a row without content stays. Otherwise only oneself does not see it any more, whoever sent it. Answers the message. MC403 not_permitted; MC404 no_such_chat, no_such_message; MC503 chat_busy.';
+COMMENT ON FUNCTION chat.delete_message IS 'for_everyone (the default): its sender, an admin or the owner deletes a message; a row without content stays. Otherwise only oneself does not see it any more, whoever sent it. Answers the message. MC403 not_permitted; MC404 no_such_chat, no_such_message; MC429 too_many_hidden_messages by the setting hidden_messages_max; MC503 chat_busy.';
 GRANT EXECUTE ON FUNCTION chat.delete_message TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.delete_messages_content(chat_id bigint, message_id bigint, actor_id bigint)
@@ -532,6 +536,8 @@ DECLARE
 BEGIN
 	PERFORM chat.check_visible_message(hide_message.chat_id, hide_message.message_id, hide_message.actor_id);
 	message := chat.describe_message(hide_message.chat_id, hide_message.message_id, hide_message.actor_id);
+	PERFORM chat.check_limit('hidden_messages_max', (SELECT count(*) FROM (SELECT FROM chat.hidden_messages h
+		WHERE h.user_id = hide_message.actor_id LIMIT chat.setting_integer('hidden_messages_max')) h), 'too_many_hidden_messages');
 	INSERT INTO chat.hidden_messages (user_id, chat_id, message_id, version)
 	VALUES (hide_message.actor_id, hide_message.chat_id, hide_message.message_id, chat.take_id())
 	ON CONFLICT ON CONSTRAINT hidden_messages_pkey DO NOTHING;

@@ -12,6 +12,10 @@ BEGIN
 	message := chat.check_user_message(change_pin.chat_id, change_pin.message_id, change_pin.actor_id);
 	IF message.pinned <> change_pin.pinned THEN
 		PERFORM chat.check_block(change_pin.chat_id, change_pin.actor_id);
+		IF change_pin.pinned THEN
+			PERFORM chat.check_limit('pins_max', (SELECT count(*) FROM (SELECT FROM chat.messages m
+				WHERE m.chat_id = change_pin.chat_id AND m.pinned LIMIT chat.setting_integer('pins_max')) m), 'too_many_pins');
+		END IF;
 		event := chat.next_event(change_pin.chat_id, 0);
 		UPDATE chat.messages m SET pinned = change_pin.pinned, pinned_id = CASE WHEN change_pin.pinned THEN event.id END
 		 WHERE m.chat_id = change_pin.chat_id AND m.id = change_pin.message_id;
@@ -28,7 +32,7 @@ CREATE OR REPLACE FUNCTION chat.pin_message(actor_id bigint, chat_id bigint, mes
 RETURNS chat.message_row LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT chat.change_pin(pin_message.actor_id, pin_message.chat_id, pin_message.message_id, true)
 $$;
-COMMENT ON FUNCTION chat.pin_message IS 'Pins a message for all members: an admin or the owner may, in a direct chat both. A pinned one stays so. Answers the message. MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message; MC409 message_deleted; MC503 chat_busy.';
+COMMENT ON FUNCTION chat.pin_message IS 'Pins a message for all members: an admin or the owner may, in a direct chat both. A pinned one stays so. Answers the message. MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message; MC409 message_deleted; MC429 too_many_pins by the setting pins_max; MC503 chat_busy.';
 GRANT EXECUTE ON FUNCTION chat.pin_message TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.unpin_message(actor_id bigint, chat_id bigint, message_id bigint)

@@ -14,6 +14,7 @@ BEGIN
 	PERFORM chat.check_actor(schedule_message.actor_id);
 	PERFORM chat.check_message(schedule_message.body, schedule_message.file_ids, schedule_message.attributes, schedule_message.client_key,
 		schedule_message.expires_in);
+	PERFORM chat.check_file_count(schedule_message.file_ids);
 	PERFORM chat.check_schedule(schedule_message.actor_id, schedule_message.send_at, schedule_message.chat_id);
 	IF schedule_message.reply_to_id IS NOT NULL THEN
 		PERFORM chat.check_visible_message(schedule_message.chat_id, schedule_message.reply_to_id, schedule_message.actor_id);

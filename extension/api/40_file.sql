@@ -189,6 +189,17 @@ END
 $$;
 COMMENT ON FUNCTION chat.take_quota IS 'Counts bytes (negative: given back) against the user''s quota; locks his row of file_usage till the transaction ends. MC429 quota_exceeded.';
 
+CREATE OR REPLACE FUNCTION chat.check_files(user_id bigint)
+RETURNS void LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	most bigint := chat.setting_integer('files_max');
+BEGIN
+	PERFORM chat.check_limit('files_max', (SELECT count(*) FROM (SELECT FROM chat.files f WHERE f.owner_id = check_files.user_id LIMIT most) f)
+		+ (SELECT count(*) FROM (SELECT FROM chat.uploads u WHERE u.owner_id = check_files.user_id LIMIT most) u), 'too_many_files');
+END
+$$;
+COMMENT ON FUNCTION chat.check_files IS 'Whether the user, whose row of file_usage is locked, may have one more file or upload. MC429 too_many_files by the setting files_max.';
+
 -- Contents
 
 CREATE OR REPLACE FUNCTION chat.release_content(content_id bigint)
@@ -285,6 +296,7 @@ BEGIN
 	IF upload_id IS NULL THEN
 		upload_id := chat.take_id();
 		PERFORM chat.take_quota(begin_upload.actor_id, begin_upload.size);
+		PERFORM chat.check_files(begin_upload.actor_id);
 		known_id := chat.use_readable_content(begin_upload.actor_id, decode(begin_upload.sha256, 'hex'), begin_upload.size);
 		INSERT INTO chat.uploads (id, owner_id, name, mime_type, size, sha256, received, content_id)
 		VALUES (upload_id, begin_upload.actor_id, begin_upload.name, begin_upload.mime_type, begin_upload.size,
@@ -294,7 +306,7 @@ BEGIN
 	RETURN chat.get_upload(upload_id);
 END
 $$;
-COMMENT ON FUNCTION chat.begin_upload IS 'Announces a file: its name (1 to 255 characters, no slashes), type (by default application/octet-stream), size in bytes and, if known, sha256 in hex. append_upload sends the bytes, finish_upload makes a file with the same id of it, until expires_at (setting upload_lifetime). received = how many bytes are there: all at once when the actor can already read a file with this hash. client_key: the same key answers the same upload, so that an interrupted one goes on at received. Counts against the setting file_quota. MC400 invalid_argument, invalid_mime_type, file_type_not_allowed; MC404 no_such_upload: the key''s upload has expired; MC409 client_key_reused; MC413 too_large by the setting file_max_bytes; MC429 quota_exceeded.';
+COMMENT ON FUNCTION chat.begin_upload IS 'Announces a file: its name (1 to 255 characters, no slashes), type (by default application/octet-stream), size in bytes and, if known, sha256 in hex. append_upload sends the bytes, finish_upload makes a file with the same id of it, until expires_at (setting upload_lifetime). received = how many bytes are there: all at once when the actor can already read a file with this hash. client_key: the same key answers the same upload, so that an interrupted one goes on at received. Counts against the setting file_quota. MC400 invalid_argument, invalid_mime_type, file_type_not_allowed; MC404 no_such_upload: the key''s upload has expired; MC409 client_key_reused; MC413 too_large by the setting file_max_bytes; MC429 quota_exceeded, too_many_files by the setting files_max, too_many_client_keys.';
 GRANT EXECUTE ON FUNCTION chat.begin_upload TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.lock_upload(upload_id bigint, user_id bigint)
@@ -400,17 +412,19 @@ BEGIN
 	PERFORM chat.check_actor(add_file_link.actor_id);
 	PERFORM chat.check_file_name(add_file_link.name);
 	add_file_link.mime_type := chat.check_mime_type(add_file_link.mime_type);
-	IF add_file_link.url IS NULL OR add_file_link.url !~ '^https?://[^[:space:][:cntrl:]]+$' OR octet_length(add_file_link.url) > 2048 THEN
+	IF add_file_link.url IS NULL OR octet_length(add_file_link.url) > 2048 OR add_file_link.url !~ '^https?://[^[:space:][:cntrl:]]+$' THEN
 		PERFORM chat.fail('invalid_argument', 'url is not acceptable', 'Use an http or https URL of at most 2048 bytes.');
 	ELSIF add_file_link.size < 0 THEN
 		PERFORM chat.fail('invalid_argument', 'size is not acceptable', 'Give the bytes of the document, or nothing.');
 	END IF;
+	PERFORM chat.take_quota(add_file_link.actor_id, 0);
+	PERFORM chat.check_files(add_file_link.actor_id);
 	INSERT INTO chat.files (id, owner_id, name, mime_type, size, url, version)
 	VALUES (new_id, add_file_link.actor_id, add_file_link.name, add_file_link.mime_type, add_file_link.size, add_file_link.url, new_id);
 	RETURN chat.get_file(add_file_link.actor_id, new_id);
 END
 $$;
-COMMENT ON FUNCTION chat.add_file_link IS 'A file whose content lies elsewhere, at url (http or https, at most 2048 bytes; nobody fetches or checks it); for the rest it is like any other. size in bytes, NULL = unknown; it counts against no quota. MC400 invalid_argument, invalid_mime_type, file_type_not_allowed.';
+COMMENT ON FUNCTION chat.add_file_link IS 'A file whose content lies elsewhere, at url (http or https, at most 2048 bytes; nobody fetches or checks it); for the rest it is like any other. size in bytes, NULL = unknown; it counts against no quota. MC400 invalid_argument, invalid_mime_type, file_type_not_allowed; MC429 too_many_files by the setting files_max.';
 GRANT EXECUTE ON FUNCTION chat.add_file_link TO chat_user, chat_app; -- since 0.2.0
 
 -- Reading
@@ -510,13 +524,17 @@ BEGIN
 		PERFORM chat.fail('no_such_user');
 	END IF;
 	PERFORM chat.check_direct(share_file.actor_id, share_file.user_id);
-	IF share_file.user_id <> share_file.actor_id THEN
+	IF share_file.user_id <> share_file.actor_id AND NOT EXISTS (SELECT FROM chat.file_shares s
+		WHERE s.file_id = file.id AND s.user_id = share_file.user_id AND s.shared) THEN
+		PERFORM chat.check_limit('file_shares_max', (SELECT count(*) FROM (SELECT FROM chat.file_shares s
+			WHERE s.file_id = file.id AND s.user_id <> share_file.user_id LIMIT chat.setting_integer('file_shares_max')) s), 'too_many_shares');
+		PERFORM chat.approach_users(share_file.actor_id, ARRAY[share_file.user_id]);
 		PERFORM chat.set_file_share(file.id, share_file.user_id, true);
 	END IF;
 	RETURN chat.get_file(share_file.actor_id, file.id);
 END
 $$;
-COMMENT ON FUNCTION chat.share_file IS 'Lets another user read one''s own file; he hears of it and finds it in list_files. Again is no error. MC403 not_owner, blocked, not_accepting; MC404 no_such_file, no_such_user.';
+COMMENT ON FUNCTION chat.share_file IS 'Lets another user read one''s own file; he hears of it and finds it in list_files. Again is no error. MC403 not_owner, blocked, not_accepting; MC404 no_such_file, no_such_user; MC429 too_many_shares by the setting file_shares_max, which counts those that have ended too, too_many_approaches with a stranger.';
 GRANT EXECUTE ON FUNCTION chat.share_file TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.unshare_file(actor_id bigint, file_id bigint, user_id bigint)
@@ -603,14 +621,24 @@ COMMENT ON FUNCTION chat.drop_upload IS 'Drops an upload that the caller has loc
 
 -- Where others use files
 
+CREATE OR REPLACE FUNCTION chat.check_file_count(file_ids bigint[])
+RETURNS void LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF cardinality(file_ids) > chat.setting_integer('message_files_max') THEN
+		PERFORM chat.fail('invalid_argument', 'there are too many file_ids', format('Use at most %s.', chat.setting_integer('message_files_max')));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION chat.check_file_count IS 'Raises MC400 invalid_argument for more files than the setting message_files_max.';
+
 CREATE OR REPLACE FUNCTION chat.attach_files(chat_id bigint, message_id bigint, file_ids bigint[], sender_id bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-	wanted bigint[] := ARRAY(SELECT DISTINCT i FROM unnest(attach_files.file_ids) i ORDER BY i);
+	wanted bigint[];
 BEGIN
-	IF cardinality(attach_files.file_ids) > chat.setting_integer('message_files_max') THEN
-		PERFORM chat.fail('invalid_argument', 'there are too many file_ids', format('Use at most %s.', chat.setting_integer('message_files_max')));
-	ELSIF cardinality(wanted) < cardinality(attach_files.file_ids) THEN
+	PERFORM chat.check_file_count(attach_files.file_ids);
+	wanted := ARRAY(SELECT DISTINCT i FROM unnest(attach_files.file_ids) i ORDER BY i);
+	IF cardinality(wanted) < cardinality(attach_files.file_ids) THEN
 		PERFORM chat.fail('invalid_argument', 'file_ids names a file twice', 'Name each once.');
 	END IF;
 	-- The lock keeps delete_file out until the message is there, or finds the file deleted.

@@ -38,7 +38,7 @@ COMMENT ON FUNCTION chat.expire_events IS 'For run_maintenance: deletes at most 
 -- Users are locked before chats, chats before files: the order of the jobs.
 CREATE OR REPLACE FUNCTION chat.maintenance_jobs()
 RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
-	SELECT ARRAY['expire_sessions', 'expire_presence', 'send_scheduled', 'expire_messages', 'drop_old_messages', 'index_messages', 'drop_deleted_chats', 'count_members',
+	SELECT ARRAY['expire_sessions', 'expire_budgets', 'expire_presence', 'send_scheduled', 'expire_messages', 'drop_old_messages', 'index_messages', 'drop_deleted_chats', 'count_members',
 		'expire_uploads', 'collect_contents', 'forget_files', 'expire_pushes', 'expire_events', 'expire_invite_links', 'expire_client_keys', 'expire_outbox']
 $$;
 COMMENT ON FUNCTION chat.maintenance_jobs IS 'The functions that run_maintenance calls, in this order: name(batch integer), which answers how much it has done.';

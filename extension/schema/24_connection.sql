@@ -10,6 +10,8 @@ CREATE TABLE chat.connections (
 CREATE INDEX connections_high ON chat.connections (high_user_id, low_user_id);
 CREATE INDEX connections_low_version ON chat.connections (low_user_id, version);
 CREATE INDEX connections_high_version ON chat.connections (high_user_id, version);
+-- By who has invited: of the two, the one who is not target_user_id.
+CREATE INDEX connections_inviter ON chat.connections ((low_user_id # high_user_id # target_user_id)) WHERE state = 'pending';
 COMMENT ON TABLE chat.connections IS 'Contacts: one row for each pair of users that ever had to do with each other; state none when it is over.';
 COMMENT ON COLUMN chat.connections.target_user_id IS 'Who is invited; NULL unless pending.';
 COMMENT ON COLUMN chat.connections.version IS 'Id of the last change.';

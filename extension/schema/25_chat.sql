@@ -17,6 +17,7 @@ CREATE TABLE chat.chats (
 CREATE INDEX chats_room ON chat.chats (id) WHERE kind = 'room';
 -- Rows that a dump of 0.1.0 has brought, which did not count.
 CREATE INDEX chats_uncounted ON chat.chats (id) WHERE member_count = 0 AND deleted_id IS NULL;
+CREATE INDEX chats_creator ON chat.chats (creator_id) WHERE kind <> 'direct';
 CREATE INDEX chats_deleted ON chat.chats (deleted_id) WHERE deleted_id IS NOT NULL;
 COMMENT ON TABLE chat.chats IS 'A conversation. Its row is the one lock of everything that happens in it (chat.next_event).';
 COMMENT ON COLUMN chat.chats.last_event_id IS 'Id of the last durable change in the chat; its own id before the first.';

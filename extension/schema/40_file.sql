@@ -29,6 +29,7 @@ CREATE TABLE chat.uploads (
 	received bigint NOT NULL DEFAULT 0 CHECK (received BETWEEN 0 AND size),
 	content_id bigint
 );
+CREATE INDEX uploads_owner ON chat.uploads (owner_id);
 COMMENT ON TABLE chat.uploads IS 'Files on their way. finish_upload makes a file with the same id of it; kept for the setting upload_lifetime.';
 COMMENT ON COLUMN chat.uploads.sha256 IS 'What the bytes must hash to; NULL = not told.';
 COMMENT ON COLUMN chat.uploads.received IS 'Bytes received without a gap from the beginning.';

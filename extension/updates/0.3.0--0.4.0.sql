@@ -9,3 +9,42 @@ COMMENT ON COLUMN chat.members.added_by IS 'Who let them in: they themselves, or
 -- message: what was pinned after somebody's leaving is not for them.
 ALTER TABLE chat.messages ADD COLUMN pinned_id bigint;
 COMMENT ON COLUMN chat.messages.pinned_id IS 'Event that pinned it; NULL: it is not pinned, or a release before 0.4.0 did not note it.';
+
+CREATE TABLE IF NOT EXISTS chat.kept_grants (function_name text, role_name text);
+INSERT INTO chat.kept_grants
+SELECT p.proname::text, r.rolname::text
+  FROM pg_catalog.pg_proc p CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) a JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+ WHERE p.pronamespace = 'chat'::regnamespace AND a.grantee <> p.proowner AND p.proname IN ('register_user');
+
+-- Limits
+CREATE TABLE chat.budgets (
+	subject text PRIMARY KEY,
+	spent integer NOT NULL,
+	window_ends_at timestamptz NOT NULL
+);
+CREATE INDEX budgets_window_ends_at ON chat.budgets (window_ends_at);
+COMMENT ON TABLE chat.budgets IS 'How often somebody has done today what has a limit a day (chat.spend): sign_ups:NETWORK, approaches:USER, approaches:USER:STRANGER OR CHAT. A day begins with the first time. Never dumped.';
+CREATE INDEX connections_inviter ON chat.connections ((low_user_id # high_user_id # target_user_id)) WHERE state = 'pending';
+CREATE INDEX chats_creator ON chat.chats (creator_id) WHERE kind <> 'direct';
+CREATE INDEX uploads_owner ON chat.uploads (owner_id);
+
+-- Sessions and passwords
+DROP FUNCTION chat.register_user, chat.login_wait, chat.count_login_failure;
+CREATE INDEX login_failures_window_ends_at ON chat.login_failures (window_ends_at);
+COMMENT ON TABLE chat.login_failures IS 'Failed attempts within the setting login_failure_window: for a user name from one network ("pair:NAME NETWORK"), for the name ("user:…") and from the network ("address:…") in all, and inside a user''s sessions ("session:USER").';
+CREATE TABLE chat.login_networks (
+	user_id bigint NOT NULL,
+	network text NOT NULL,
+	last_at timestamptz NOT NULL,
+	PRIMARY KEY (user_id, network)
+);
+COMMENT ON TABLE chat.login_networks IS 'Where users have logged in (chat.network): the last 20 of each, for a year. Attempts from elsewhere do not lock them out there.';
+SELECT pg_catalog.pg_extension_config_dump('chat.login_networks', '');
+-- Where they are logged in now. As chat.network would say, which is not there yet.
+INSERT INTO chat.login_networks (user_id, network, last_at)
+SELECT s.user_id, n.network, max(s.last_seen_at)
+  FROM chat.sessions s CROSS JOIN LATERAL (SELECT CASE WHEN s.address IS NULL THEN ''
+		WHEN family(s.address) = 4 OR s.address <<= '::ffff:0:0/96' THEN regexp_replace(host(s.address), '^::ffff:', '')
+		ELSE host(network(set_masklen(s.address, 64))) || '/64' END AS network) n
+ GROUP BY s.user_id, n.network;
+CREATE INDEX users_password_cost ON chat.users (substr(password_hash, 5, 2)) WHERE password_hash IS NOT NULL;

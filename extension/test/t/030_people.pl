@@ -65,8 +65,10 @@ is_deeply([heard("SELECT chat.renew_presence($lease, NULL, ARRAY[$session])")], 
 $node->safe_psql('postgres', "SELECT chat.renew_presence($lease, ARRAY[$session])");
 $node->safe_psql('postgres', "UPDATE chat.leases SET expires_at = now() WHERE id = $lease");
 is_deeply([heard("SELECT chat.expire_presence(100)")], [$presence], 'and whom a dead gateway leaves');
-@heard = heard("SELECT chat.block_user($carol, $alice)");
-is_deeply([sort map { "$_->{to} $_->{event}{user_id}" } @heard], [sort ("0 $alice", "0 $carol")], 'a block is a change for those who watch either');
+is_deeply([heard("SELECT chat.block_user($carol, $alice)"), heard("SELECT chat.unblock_user($carol, $alice)")], [], 'a block between two who do not see each other is none');
+$node->safe_psql('postgres', "SELECT chat.invite_user($carol, $alice); SELECT chat.invite_user($alice, $carol)");
+@heard = grep { $_->{event}{type} eq 'presence_changed' } heard("SELECT chat.block_user($carol, $alice)");
+is_deeply([sort map { "$_->{to} $_->{event}{user_id}" } @heard], [sort ("0 $alice", "0 $carol")], 'else it is one for those who watch either');
 
 $node->stop;
 done_testing();
