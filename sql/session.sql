@@ -20,28 +20,87 @@ SELECT test.error('SELECT chat.log_in(''sam'', ''open sesame'', repeat(''x'', 12
 SELECT user_name FROM chat.create_user('sso_only');
 SELECT error ->> 'reason' AS reason FROM chat.log_in('sso_only', '');
 
--- The throttle counts per user and per address, forgets after the window, and a success forgives the user.
+-- The throttle counts per user and address together, so that a stranger's guesses lock nobody else out; it forgets after the window.
 SELECT name, value FROM chat.set_setting('login_failures_per_user', '3');
 DELETE FROM chat.login_failures;
 SELECT error ->> 'reason' AS reason FROM generate_series(1, 4), LATERAL chat.log_in('sam', 'wrong ' || generate_series, NULL, '192.0.2.9');
-SELECT error ->> 'reason' AS reason, (error ->> 'retry_after_ms')::int BETWEEN 1 AND 900000 AS wait FROM chat.log_in('sam', 'open sesame');
+SELECT error ->> 'reason' AS reason, (error ->> 'retry_after_ms')::int BETWEEN 1 AND 900000 AS wait FROM chat.log_in('sam', 'open sesame', NULL, '192.0.2.9');
+SELECT error AS elsewhere FROM chat.log_in('sam', 'open sesame', NULL, '192.0.2.1');
+SELECT error AS without_address FROM chat.log_in('sam', 'open sesame');
 UPDATE chat.login_failures SET window_ends_at = now() - interval '1 second';
 SELECT error FROM chat.log_in('sam', 'open sesame', NULL, '192.0.2.9');
-SELECT count(*) FROM chat.login_failures WHERE subject = 'user:sam';
+SELECT subject FROM chat.login_failures WHERE subject LIKE 'pair:%';
+-- Of IPv6, the /64 is one address, and an IPv4 address in IPv6's clothes is itself.
+SELECT error ->> 'reason' AS reason FROM generate_series(1, 3) n, LATERAL chat.log_in('sam', 'wrong', NULL, ('2001:db8:0:1::' || n)::inet);
+SELECT error ->> 'reason' AS reason FROM chat.log_in('sam', 'open sesame', NULL, '2001:db8:0:1:ffff::1');
+SELECT error FROM chat.log_in('sam', 'open sesame', NULL, '2001:db8:0:2::1');
+SELECT chat.network(a) FROM unnest(ARRAY['192.0.2.7', '192.0.2.7/24', '::ffff:192.0.2.7', '2001:db8:1:2:3:4:5:6', '::1', NULL]::inet[]) a;
+-- From very many addresses, the name alone counts: but nowhere where its owner has logged in before.
+SELECT value FROM chat.set_setting('login_failures_per_name', '5');
+DELETE FROM chat.login_failures;
+SELECT error ->> 'reason' AS reason FROM generate_series(1, 6) n, LATERAL chat.log_in('sam', 'wrong', NULL, ('198.51.100.' || n)::inet);
+SELECT error ->> 'reason' AS unknown FROM chat.log_in('sam', 'open sesame', NULL, '203.0.113.1');
+SELECT error AS known FROM unnest(ARRAY['192.0.2.9', '2001:db8:0:2::99', NULL]::inet[]) a, LATERAL chat.log_in('sam', 'open sesame', NULL, a);
+-- A guesser in his own network locks out at most that.
+SELECT error ->> 'reason' AS reason FROM generate_series(1, 4) n, LATERAL chat.log_in('sam', 'wrong ' || n, NULL, '192.0.2.9');
+SELECT error AS known FROM chat.log_in('sam', 'open sesame', NULL, '192.0.2.1');
+SELECT value FROM chat.set_setting('login_failures_per_name', '1000');
+DELETE FROM chat.login_failures;
+-- Twenty networks are remembered, for a year.
+SELECT count(error) AS failed FROM generate_series(1, 25) n, LATERAL chat.log_in('sam', 'open sesame', NULL, ('203.0.113.' || n)::inet);
+SELECT count(*) FROM chat.login_networks WHERE user_id = test.user('sam');
+UPDATE chat.login_networks SET last_at = now() - interval '400 days' WHERE user_id = test.user('sam');
+SELECT error FROM chat.log_in('sam', 'open sesame', NULL, '192.0.2.1');
+SELECT network FROM chat.login_networks WHERE user_id = test.user('sam');
 SELECT name, value FROM chat.set_setting('login_failures_per_address', '3');
 SELECT error ->> 'reason' AS reason FROM generate_series(1, 4), LATERAL chat.log_in('sam' || generate_series, 'wrong', NULL, '192.0.2.10');
 SELECT error ->> 'reason' AS reason FROM chat.log_in('sam', 'open sesame', NULL, '192.0.2.10');
 SELECT error FROM chat.log_in('sam', 'open sesame', NULL, '192.0.2.11');
+-- Nor does an address at fault shut out those who have logged in from it before.
+SELECT error ->> 'reason' AS reason FROM generate_series(1, 4), LATERAL chat.log_in('sam' || generate_series, 'wrong', NULL, '192.0.2.1');
+SELECT error FROM chat.log_in('sam', 'open sesame', NULL, '192.0.2.1');
 SELECT value FROM chat.set_setting('login_failures_per_user', '10');
 SELECT value FROM chat.set_setting('login_failures_per_address', '100');
 DELETE FROM chat.login_failures;
 
--- A higher cost re-hashes at the next login.
+-- Another cost re-hashes at the next login.
 SELECT value FROM chat.set_setting('password_cost', '5');
 SELECT error FROM chat.log_in('sam', 'open sesame');
 SELECT substr(password_hash, 1, 7) AS cost FROM chat.users WHERE user_name = 'sam';
 SELECT error FROM chat.log_in('sam', 'open sesame');
 SELECT value FROM chat.set_setting('password_cost', '4');
+SELECT error FROM chat.log_in('sam', 'open sesame');
+SELECT substr(password_hash, 1, 7) AS cost FROM chat.users WHERE user_name = 'sam';
+
+-- A failed attempt makes as many rounds of hashing for a name that nobody has as for any that somebody has, whatever cost his
+-- password was hashed with: as many as the dearest hash takes.
+SELECT count(*) FROM (SELECT chat.create_user(name) FROM unnest(ARRAY['cost_none', 'cost_4', 'cost_7', 'cost_9', 'cost_gone', 'cost_suspended']) name) made;
+UPDATE chat.users SET password_hash = '$2a$0' || right(user_name, 1) || '$' || repeat('.', 53) WHERE user_name ~ 'cost_[479]';
+UPDATE chat.users SET password_hash = '$2a$06$' || repeat('.', 53), suspended_until = 'infinity' WHERE user_name = 'cost_suspended';
+SELECT chat.erase_user(test.user('cost_gone'));
+BEGIN;
+CREATE TABLE test.rounds (number bigint);
+CREATE OR REPLACE FUNCTION chat.is_password(password text, password_hash text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	INSERT INTO test.rounds SELECT 2 ^ substr(is_password.password_hash, 5, 2)::integer WHERE is_password.password_hash IS NOT NULL;
+	RETURN false;
+END
+$$;
+CREATE FUNCTION test.rounds(name text) RETURNS TABLE (reason text, rounds numeric) LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM test.rounds;
+	reason := (SELECT l.error ->> 'reason' FROM chat.log_in(name, 'wrong') l);
+	rounds := (SELECT sum(number) FROM test.rounds);
+	RETURN NEXT;
+END
+$$;
+SELECT name, r.* FROM unnest(ARRAY['cost_nobody', 'cost_none', 'cost_4', 'cost_7', 'cost_9', 'deleted.1', 'cost_suspended', '', NULL]) name, test.rounds(name) r;
+-- A setting above all of them counts too.
+SELECT value FROM chat.set_setting('password_cost', '10');
+SELECT name, r.* FROM unnest(ARRAY['cost_nobody', 'cost_4', 'cost_9']) name, test.rounds(name) r;
+ROLLBACK;
+UPDATE chat.users SET password_hash = NULL WHERE user_name LIKE 'cost\_%';
+DELETE FROM chat.login_failures;
 
 -- Refreshing, expiry, suspension
 UPDATE chat.sessions SET expires_at = now() + interval '1 minute' WHERE id = :session;
@@ -90,11 +149,14 @@ SELECT error, profile ->> 'user_name' AS name, (profile ->> 'version')::bigint >
 SELECT device_name FROM chat.list_sessions(:pam);
 SELECT error ->> 'reason' AS reason FROM chat.log_in('pam', 'first secret');
 SELECT error FROM chat.log_in('pam', 'second secret');
--- Guessing it inside a session is throttled as logging in is, and by the same count.
+-- Guessing outside, from anywhere, keeps nobody from it inside a session of his own.
 SELECT value FROM chat.set_setting('login_failures_per_user', '3');
+SELECT error ->> 'reason' AS reason FROM generate_series(1, 4), LATERAL chat.log_in('pam', 'guess ' || generate_series);
+SELECT error FROM chat.change_password(:pam, :session, 'second secret', 'second secret');
+-- Guessing inside a session is throttled as logging in is, by a count of its own.
 SELECT error ->> 'reason' AS reason FROM generate_series(1, 4), LATERAL chat.change_password(:pam, :session, 'guess ' || generate_series, 'third secret');
-SELECT error ->> 'reason' AS reason FROM chat.log_in('pam', 'second secret');
 SELECT error ->> 'reason' AS reason FROM chat.delete_account(:pam, 'second secret');
+SELECT error FROM chat.log_in('pam', 'second secret', NULL, '192.0.2.1');
 SELECT value FROM chat.set_setting('login_failures_per_user', '10');
 DELETE FROM chat.login_failures;
 -- The app can set one, also for who had none; that ends all sessions.
@@ -198,3 +260,29 @@ SELECT error ->> 'reason' AS reason FROM chat.log_in('sam', 'wrong'), generate_s
 SELECT error ->> 'reason' AS reason FROM chat.log_in('sam', 'wrong');
 SELECT subject FROM chat.login_failures;
 DELETE FROM chat.login_failures;
+
+-- Sessions beyond sessions_max end the oldest ones: of the same device first, then what has no socket and was used longest ago.
+SELECT user_name FROM chat.register_user('cronos', 'every minute', 'Cronos');
+SELECT test.user('cronos') AS cronos \gset
+SELECT value FROM chat.set_setting('sessions_max', '5');
+SELECT error FROM chat.log_in('cronos', 'every minute', 'phone', '192.0.2.1');
+SELECT session_id AS tablet FROM chat.log_in('cronos', 'every minute', 'tablet', '192.0.2.2') \gset
+SELECT count(error) AS failed FROM generate_series(1, 20) n, LATERAL chat.log_in('cronos', left('every minute', 20 + n), 'cron', '192.0.2.3');
+SELECT device_name FROM chat.list_sessions(:cronos);
+UPDATE chat.sessions SET last_seen_at = now() - interval '1 hour' WHERE user_id = :cronos AND device_name IN ('phone', 'tablet');
+SELECT chat.renew_presence(NULL, ARRAY[:tablet]) > 0 AS live;
+SELECT error FROM chat.log_in('cronos', 'every minute', 'watch', '192.0.2.1');
+SELECT device_name FROM chat.list_sessions(:cronos);
+-- Nobody else's: and an app may open as many as it likes.
+SELECT count(*) FROM chat.list_sessions(test.user('sam'));
+SET ROLE chat_app;
+SELECT count(*) FROM generate_series(1, 3) n, LATERAL chat.create_session(:cronos, 'kiosk ' || n);
+RESET ROLE;
+SELECT device_name FROM chat.list_sessions(:cronos) ORDER BY id;
+-- Access tokens too; the session that made room does not come back by its token.
+SELECT value FROM chat.set_setting('sessions_max', '2');
+SELECT user_name FROM chat.suspend_user(test.user('otto.x'), now());
+SELECT count(DISTINCT session_id) FROM generate_series(1, 4) n, LATERAL test.access(jsonb_build_object('sid', 'many-' || n, 'client_id', 'web'));
+SELECT count(*) FROM chat.list_sessions(test.user('otto.x'));
+SELECT test.error('SELECT test.access(''{"sid": "many-1"}'')'), test.error('SELECT test.access(''{"sid": "many-4"}'')');
+SELECT value FROM chat.set_setting('sessions_max', '200');

@@ -14,11 +14,32 @@ END
 $$;
 COMMENT ON FUNCTION chat.check_suspension IS 'Raises MC403 user_suspended while it lasts.';
 
+-- What logs in again and again without logging out, a job of every minute, ends its own older sessions: those of the same device (without
+-- a name, of the same network) go first, then those without a socket, the least recently used of them.
+CREATE OR REPLACE FUNCTION chat.trim_sessions(user_id bigint, device_name text, address inet)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	present bigint[] := ARRAY(
+		SELECT s.id FROM chat.sessions s WHERE s.user_id = trim_sessions.user_id
+		 ORDER BY s.expires_at > now(),
+			s.device_name IS DISTINCT FROM trim_sessions.device_name
+				OR s.device_name IS NULL AND chat.network(s.address) <> chat.network(trim_sessions.address),
+			EXISTS (SELECT FROM chat.live_sessions l WHERE l.user_id = s.user_id AND l.session_id = s.id), s.last_seen_at, s.id);
+	surplus bigint := cardinality(present) - chat.setting_integer('sessions_max') + 1;
+BEGIN
+	IF surplus > 0 AND NOT chat.is_app() THEN
+		DELETE FROM chat.sessions s WHERE s.id = ANY (present[1:least(surplus, 1000)::integer]);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION chat.trim_sessions IS 'Makes room for one more session of a user, whose row is locked, within the setting sessions_max.';
+
 CREATE OR REPLACE FUNCTION chat.new_session(user_id bigint, device_name text, address inet, lifetime interval,
 	OUT token text, OUT session_id bigint, OUT expires_at timestamptz)
 LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM chat.check_length(new_session.device_name, 'device_name', 0, 128);
+	PERFORM chat.trim_sessions(new_session.user_id, new_session.device_name, new_session.address);
 	token := chat.new_token();
 	session_id := chat.take_id();
 	expires_at := date_trunc('milliseconds', now() + new_session.lifetime);
@@ -26,33 +47,98 @@ BEGIN
 	VALUES (session_id, new_session.user_id, chat.token_hash(token), new_session.device_name, new_session.address, expires_at);
 END
 $$;
-COMMENT ON FUNCTION chat.new_session IS 'Opens a session for a user who was found to be himself.';
+COMMENT ON FUNCTION chat.new_session IS 'Opens a session for a user who was found to be himself. Beyond the setting sessions_max older ones end.';
 
--- The counters behind the throttle of log_in: one row per user name tried and per address.
-CREATE OR REPLACE FUNCTION chat.login_wait(user_name text, address inet)
-RETURNS interval LANGUAGE sql STABLE AS $$
-	SELECT max(f.window_ends_at) - now()
-	  FROM chat.login_failures f
-	 WHERE f.window_ends_at > now()
-	   AND (f.subject = 'user:' || login_wait.user_name AND f.failures >= chat.setting_integer('login_failures_per_user')
-		 OR f.subject = 'address:' || host(login_wait.address) AND f.failures >= chat.setting_integer('login_failures_per_address'))
+-- The throttle of passwords counts failed attempts for a name from one network, so that a stranger locks out nobody but himself; and
+-- for a name or from a network in all, which does not bind users in a network where they have logged in before. Inside a session,
+-- guesses count for its user apart: they neither lock nor are locked by what happens outside.
+CREATE OR REPLACE FUNCTION chat.login_pair(user_name text, network text)
+RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'pair:' || login_pair.user_name || ' ' || login_pair.network $$;
+COMMENT ON FUNCTION chat.login_pair IS 'The subject in chat.login_failures of a name that is tried from a network.';
+
+CREATE OR REPLACE FUNCTION chat.failure_wait(subject text, setting text)
+RETURNS interval LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (SELECT f.window_ends_at - now() FROM chat.login_failures f
+	 WHERE f.subject = failure_wait.subject AND f.window_ends_at > now() AND f.failures >= chat.setting_integer(failure_wait.setting));
+END
 $$;
-COMMENT ON FUNCTION chat.login_wait IS 'How long attempts for this name or from this address are refused; NULL = they are not.';
+COMMENT ON FUNCTION chat.failure_wait IS 'How long attempts are refused that count for this subject; NULL = they are not.';
 
-CREATE OR REPLACE FUNCTION chat.count_login_failure(user_name text, address inet)
+CREATE OR REPLACE FUNCTION chat.login_wait(user_name text, network text, is_known boolean)
+RETURNS interval LANGUAGE sql STABLE AS $$
+	SELECT greatest(chat.failure_wait(chat.login_pair(login_wait.user_name, login_wait.network), 'login_failures_per_user'),
+		CASE WHEN NOT login_wait.is_known THEN chat.failure_wait('user:' || login_wait.user_name, 'login_failures_per_name') END,
+		CASE WHEN NOT login_wait.is_known THEN chat.failure_wait('address:' || login_wait.network, 'login_failures_per_address') END)
+$$;
+COMMENT ON FUNCTION chat.login_wait IS 'How long attempts for this name from this network are refused; NULL = they are not. is_known: the user has logged in from there.';
+
+CREATE OR REPLACE FUNCTION chat.count_failures(subjects text[])
 RETURNS void LANGUAGE sql VOLATILE AS $$
 	DELETE FROM chat.login_failures f
-	 WHERE f.subject IN (SELECT o.subject FROM chat.login_failures o WHERE o.window_ends_at < now() LIMIT 10 FOR UPDATE SKIP LOCKED);
+	 WHERE f.subject IN (SELECT o.subject FROM chat.login_failures o WHERE o.window_ends_at < now()
+		 ORDER BY o.window_ends_at LIMIT 10 FOR UPDATE SKIP LOCKED);
 	INSERT INTO chat.login_failures AS f (subject, failures, window_ends_at)
-	SELECT s.subject, 1, now() + chat.setting_interval('login_failure_window')
-	  FROM (VALUES ('address:' || host(count_login_failure.address)), ('user:' || count_login_failure.user_name)) AS s (subject)
-	 WHERE s.subject IS NOT NULL
-	 ORDER BY s.subject
+	SELECT s, 1, now() + chat.setting_interval('login_failure_window')
+	  FROM unnest(count_failures.subjects) s WHERE s <> 'address:' ORDER BY s
 	ON CONFLICT (subject) DO UPDATE
 	   SET failures = CASE WHEN f.window_ends_at > now() THEN f.failures + 1 ELSE 1 END,
 		   window_ends_at = CASE WHEN f.window_ends_at > now() THEN f.window_ends_at ELSE excluded.window_ends_at END
 $$;
-COMMENT ON FUNCTION chat.count_login_failure IS 'Counts one failed attempt for the name and for the address, and forgets a few whose window is over.';
+COMMENT ON FUNCTION chat.count_failures IS 'Counts one failed attempt for each of the subjects, and forgets a few whose window is over.';
+
+CREATE OR REPLACE FUNCTION chat.is_known_network(user_id bigint, network text)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM chat.login_networks n WHERE n.user_id = is_known_network.user_id AND n.network = is_known_network.network);
+END
+$$;
+COMMENT ON FUNCTION chat.is_known_network IS 'Whether the user has logged in from there; false for nobody.';
+
+CREATE OR REPLACE FUNCTION chat.remember_network(user_id bigint, network text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO chat.login_networks AS n (user_id, network, last_at) VALUES (remember_network.user_id, remember_network.network, now())
+	ON CONFLICT ON CONSTRAINT login_networks_pkey DO UPDATE SET last_at = now() WHERE n.last_at < now() - interval '1 day';
+	DELETE FROM chat.login_networks n
+	 WHERE n.user_id = remember_network.user_id AND (n.last_at < now() - interval '1 year' OR n.network IN (
+		SELECT o.network FROM chat.login_networks o WHERE o.user_id = remember_network.user_id ORDER BY o.last_at DESC, o.network OFFSET 20));
+END
+$$;
+COMMENT ON FUNCTION chat.remember_network IS 'Notes where the user has logged in: the last 20 networks, for a year.';
+
+-- An answer must not tell by its time whether there is such a user. So a failed attempt costs as much as the dearest hash that any
+-- user has: 2^highest rounds, those of the user''s own hash and, as 2^a + 2^a + 2^(a+1) + … + 2^(b-1) is 2^b, one more of each cost between.
+CREATE OR REPLACE FUNCTION chat.highest_cost()
+RETURNS integer LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN greatest(chat.setting_integer('password_cost'), (SELECT substr(u.password_hash, 5, 2)::integer FROM chat.users u
+		 WHERE u.password_hash IS NOT NULL ORDER BY substr(u.password_hash, 5, 2) DESC LIMIT 1));
+END
+$$;
+COMMENT ON FUNCTION chat.highest_cost IS 'The highest bcrypt cost of all users'' passwords, and of new ones.';
+
+CREATE OR REPLACE FUNCTION chat.padding_costs(cost integer, highest integer)
+RETURNS integer[] LANGUAGE sql IMMUTABLE AS $$
+	SELECT CASE WHEN padding_costs.cost IS NULL THEN ARRAY[padding_costs.highest]
+		ELSE ARRAY(SELECT generate_series(padding_costs.cost, padding_costs.highest - 1)) END
+$$;
+COMMENT ON FUNCTION chat.padding_costs IS 'Costs of the hashes to be made in vain beside one of cost (NULL: none was made), for all to take as long as one of the highest.';
+
+CREATE OR REPLACE FUNCTION chat.try_hash(password text, password_hash text)
+RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	attempt text := left(coalesce(try_hash.password, ''), 1024);
+BEGIN
+	IF chat.is_password(attempt, try_hash.password_hash) THEN
+		RETURN true;
+	END IF;
+	PERFORM chat.is_password(attempt, '$2a$' || lpad(c::text, 2, '0') || '$' || repeat('.', 53))
+	   FROM unnest(chat.padding_costs(substr(try_hash.password_hash, 5, 2)::integer, chat.highest_cost())) c;
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION chat.try_hash IS 'is_password for who may be anybody: where it is not the password, or there is no hash, the answer takes the same time whosesoever the hash is.';
 
 CREATE OR REPLACE FUNCTION chat.error_json(reason text, retry_after interval DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
@@ -69,19 +155,18 @@ CREATE OR REPLACE FUNCTION chat.log_in(user_name text, password text, device_nam
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	name text := left(lower(log_in.user_name), 64);
-	wait interval := chat.login_wait(name, log_in.actor_address);
+	network text := chat.network(log_in.actor_address);
 	account chat.users;
-	-- What a password is compared with when there is none: nobody's, of the same cost.
-	nobody constant text := '$2a$' || lpad(chat.setting_text('password_cost'), 2, '0') || '$' || repeat('.', 53);
+	wait interval;
 BEGIN
 	PERFORM chat.check_length(log_in.device_name, 'device_name', 0, 128);
+	SELECT u.* INTO account FROM chat.users u WHERE u.user_name = name;
+	wait := chat.login_wait(name, network, chat.is_known_network(account.id, network));
 	IF wait IS NOT NULL THEN
 		error := chat.error_json('too_many_attempts', wait);
 		RETURN;
-	END IF;
-	SELECT u.* INTO account FROM chat.users u WHERE u.user_name = name;
-	IF chat.is_password(left(coalesce(log_in.password, ''), 1024), coalesce(account.password_hash, nobody)) IS NOT TRUE THEN
-		PERFORM chat.count_login_failure(name, log_in.actor_address);
+	ELSIF NOT chat.try_hash(log_in.password, account.password_hash) THEN
+		PERFORM chat.count_failures(ARRAY[chat.login_pair(name, network), 'user:' || name, 'address:' || network]);
 		error := chat.error_json('bad_credentials');
 		RETURN;
 	END IF;
@@ -92,8 +177,9 @@ BEGIN
 		RETURN;
 	END IF;
 	PERFORM chat.check_suspension(account.id);
-	DELETE FROM chat.login_failures f WHERE f.subject = 'user:' || name;
-	IF substr(account.password_hash, 5, 2)::integer < chat.setting_integer('password_cost') THEN
+	DELETE FROM chat.login_failures f WHERE f.subject = chat.login_pair(name, network);
+	PERFORM chat.remember_network(account.id, network);
+	IF substr(account.password_hash, 5, 2)::integer <> chat.setting_integer('password_cost') THEN
 		UPDATE chat.users u SET password_hash = chat.hash_password(log_in.password) WHERE u.id = account.id;
 	END IF;
 	SELECT s.token, s.session_id, s.expires_at INTO token, session_id, expires_at
@@ -102,7 +188,7 @@ BEGIN
 	profile := chat.profile_json(account.id);
 END
 $$;
-COMMENT ON FUNCTION chat.log_in IS 'Opens a session by name and password. The token is a secret and is shown only here. A failed attempt is not raised but answered in error, so that its count stays: MC401 bad_credentials, the same and after the same time for an unknown name and a wrong password; MC429 too_many_attempts with retry_after_ms, by the settings login_failures_per_user, login_failures_per_address and login_failure_window. Raises MC403 user_suspended.';
+COMMENT ON FUNCTION chat.log_in IS 'Opens a session by name and password. The token is a secret and is shown only here. A failed attempt is not raised but answered in error, so that its count stays: MC401 bad_credentials, the same and after the same time for an unknown name and a wrong password; MC429 too_many_attempts with retry_after_ms. Failed attempts count for the name and the network (of IPv6 the /64, of calls without actor_address one of its own) together, by the setting login_failures_per_user; and, in networks where the user has not logged in before, for the name alone, by login_failures_per_name, and for the network alone, by login_failures_per_address; all within login_failure_window. Beyond the setting sessions_max it ends older sessions: those of the same device first, then the least recently used. Raises MC400 invalid_argument (device_name); MC403 user_suspended.';
 GRANT EXECUTE ON FUNCTION chat.log_in TO chat_anonymous, chat_app; -- since 0.1.0
 
 -- Who a verified identity is: locked, so that whoever suspends him meanwhile ends the session too that is about to be.
@@ -160,6 +246,7 @@ CREATE OR REPLACE FUNCTION chat.open_external_session(issuer text, subject text,
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	hash bytea := chat.external_token_hash(open_external_session.issuer, open_external_session.subject, open_external_session.claims);
+	device text := left(coalesce(open_external_session.claims ->> 'client_id', open_external_session.claims ->> 'azp'), 128);
 	issued_at timestamptz := to_timestamp(CASE WHEN jsonb_typeof(open_external_session.claims -> 'iat') = 'number'
 		THEN greatest(0, least(253402300799, (open_external_session.claims ->> 'iat')::numeric)) ELSE 0 END);
 BEGIN
@@ -167,9 +254,11 @@ BEGIN
 	IF open_external_session.valid_until <= now() THEN
 		PERFORM chat.fail('session_expired');
 	END IF;
+	IF NOT EXISTS (SELECT FROM chat.sessions s WHERE s.token_hash = hash) THEN
+		PERFORM chat.trim_sessions(user_id, device, open_external_session.actor_address);
+	END IF;
 	INSERT INTO chat.sessions AS s (id, user_id, token_hash, device_name, address, expires_at, token_issued_at)
-	VALUES (chat.take_id(), open_external_session.user_id, hash,
-		left(coalesce(open_external_session.claims ->> 'client_id', open_external_session.claims ->> 'azp'), 128),
+	VALUES (chat.take_id(), open_external_session.user_id, hash, device,
 		open_external_session.actor_address, date_trunc('milliseconds', open_external_session.valid_until), issued_at)
 	ON CONFLICT (token_hash) DO UPDATE
 	   SET expires_at = greatest(s.expires_at, excluded.expires_at), token_issued_at = greatest(s.token_issued_at, excluded.token_issued_at),
@@ -183,7 +272,7 @@ BEGIN
 	channel := chat.user_channel(user_id);
 END
 $$;
-COMMENT ON FUNCTION chat.open_external_session IS 'For a gateway that has verified an access token of an OIDC provider: open_session for it, good until valid_until. claims: the token''s. All tokens of one login at the provider (claim sid) share a session, else each token (jti) has one of its own: reconnecting makes no further one, and a fresh token makes it last longer. Its device is the client''s name at the provider (client_id, azp). Users are found and made as by log_in_external. A session that was ended (log_out, revoke_session) is not opened again by a token made (iat) before. MC401 bad_token, session_expired; MC400 invalid_argument; MC403 sign_up_closed, user_suspended.';
+COMMENT ON FUNCTION chat.open_external_session IS 'For a gateway that has verified an access token of an OIDC provider: open_session for it, good until valid_until. claims: the token''s. All tokens of one login at the provider (claim sid) share a session, else each token (jti) has one of its own: reconnecting makes no further one, and a fresh token makes it last longer. Its device is the client''s name at the provider (client_id, azp). Users are found and made as by log_in_external. A session that was ended (log_out, revoke_session, or as one beyond the setting sessions_max) is not opened again by a token made (iat) before. MC401 bad_token, session_expired; MC400 invalid_argument; MC403 sign_up_closed, user_suspended.';
 GRANT EXECUTE ON FUNCTION chat.open_external_session TO chat_gateway; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.external_user(issuer text, subject text)
@@ -341,12 +430,14 @@ $$;
 COMMENT ON FUNCTION chat.revoke_other_sessions IS 'Ends all of one''s own sessions but this one; their sockets are closed.';
 GRANT EXECUTE ON FUNCTION chat.revoke_other_sessions TO chat_user, chat_app; -- since 0.2.0
 
--- Proving oneself again inside a session, with the throttle of log_in: who has got hold of the session only must not find
--- out the password here. NULL = he is himself; a user without a password has nothing to prove.
+-- Proving oneself again inside a session, with a throttle of its own: who has got hold of the session only must not find out the
+-- password here, and who guesses outside must not keep its owner from it. NULL = he is himself; a user without a password has
+-- nothing to prove.
 CREATE OR REPLACE FUNCTION chat.try_password(account chat.users, password text)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-	wait interval := chat.login_wait(account.user_name, NULL);
+	subject text := 'session:' || account.id;
+	wait interval := chat.failure_wait(subject, 'login_failures_per_user');
 BEGIN
 	IF account.password_hash IS NULL THEN
 		RETURN NULL;
@@ -355,11 +446,11 @@ BEGIN
 	ELSIF chat.is_password(left(coalesce(try_password.password, ''), 1024), account.password_hash) THEN
 		RETURN NULL;
 	END IF;
-	PERFORM chat.count_login_failure(account.user_name, NULL);
+	PERFORM chat.count_failures(ARRAY[subject]);
 	RETURN chat.error_json('bad_credentials');
 END
 $$;
-COMMENT ON FUNCTION chat.try_password IS 'NULL, or the error with which change_password and delete_account answer a wrong password; it counts as a failed log_in.';
+COMMENT ON FUNCTION chat.try_password IS 'NULL, or the error with which change_password and delete_account answer a wrong password. It counts for the user''s sessions together, by the settings login_failures_per_user and login_failure_window, and not for log_in.';
 
 CREATE OR REPLACE FUNCTION chat.change_password(actor_id bigint, actor_session_id bigint, old_password text, new_password text,
 	version bigint DEFAULT NULL, OUT profile jsonb, OUT error jsonb)
@@ -392,7 +483,7 @@ BEGIN
 	profile := chat.profile_json(account.id);
 END
 $$;
-COMMENT ON FUNCTION chat.change_password IS 'Changes one''s own password (8 to 128 characters) and ends all other sessions. version: the profile''s, NULL = whatever it is. Answers the profile. A wrong old_password is answered in error, as by log_in, and counts as a failed attempt there: MC401 bad_credentials, MC429 too_many_attempts. MC400 invalid_password; MC404 no_such_user; MC409 no_password for users whom the app or an identity provider logs in, stale_version.';
+COMMENT ON FUNCTION chat.change_password IS 'Changes one''s own password (8 to 128 characters) and ends all other sessions. version: the profile''s, NULL = whatever it is. Answers the profile. A wrong old_password is answered in error, as by log_in, and counts for change_password and delete_account, not for log_in: MC401 bad_credentials, MC429 too_many_attempts. MC400 invalid_password; MC404 no_such_user; MC409 no_password for users whom the app or an identity provider logs in, stale_version.';
 GRANT EXECUTE ON FUNCTION chat.change_password TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.set_password(user_id bigint, new_password text)

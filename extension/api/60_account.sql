@@ -51,7 +51,7 @@ GRANT EXECUTE ON FUNCTION chat.export_user TO chat_app; -- since 0.2.0
 CREATE OR REPLACE FUNCTION chat.erased_rows(OUT table_name name, OUT column_name name)
 RETURNS SETOF record LANGUAGE sql STABLE AS $$
 	SELECT c.relname, a.attname
-	  FROM (VALUES ('sessions', 'user_id'), ('live_sessions', 'user_id'), ('blocks', 'blocker_id'), ('blocks', 'blocked_id'),
+	  FROM (VALUES ('sessions', 'user_id'), ('login_networks', 'user_id'), ('live_sessions', 'user_id'), ('blocks', 'blocker_id'), ('blocks', 'blocked_id'),
 			('client_keys', 'user_id'), ('drafts', 'user_id'), ('invite_links', 'creator_id'), ('scheduled_messages', 'sender_id'),
 			('push_tokens', 'user_id'), ('pushes', 'user_id'), ('push_users', 'user_id')) AS e (table_name, column_name)
 	  JOIN pg_class c ON c.relnamespace = 'chat'::regnamespace AND c.relname = e.table_name
@@ -74,7 +74,8 @@ BEGIN
 	FOR erased IN SELECT e.* FROM chat.erased_rows() e LOOP
 		EXECUTE format('DELETE FROM chat.%I t WHERE t.%I = $1', erased.table_name, erased.column_name) USING account.id;
 	END LOOP;
-	DELETE FROM chat.login_failures f WHERE f.subject = 'user:' || account.user_name;
+	DELETE FROM chat.login_failures f
+	 WHERE f.subject = 'user:' || account.user_name OR starts_with(f.subject, chat.login_pair(account.user_name, ''));
 	UPDATE chat.connections c SET state = 'none', target_user_id = NULL, version = chat.take_id(c.version)
 	 WHERE account.id IN (c.low_user_id, c.high_user_id) AND c.state <> 'none';
 	PERFORM chat.erase_messages(account.id);
@@ -135,5 +136,5 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.delete_account IS 'Ends one''s own account for good, as erase_user tells. password: one''s own; not looked at for users who have none because the app or an identity provider logs them in. A wrong one is answered in error, as by log_in, and counts as a failed attempt there: MC401 bad_credentials, MC429 too_many_attempts. MC404 no_such_user; MC503 chat_busy.';
+COMMENT ON FUNCTION chat.delete_account IS 'Ends one''s own account for good, as erase_user tells. password: one''s own; not looked at for users who have none because the app or an identity provider logs them in. A wrong one is answered in error, as by change_password, and counts as there: MC401 bad_credentials, MC429 too_many_attempts. MC404 no_such_user; MC503 chat_busy.';
 GRANT EXECUTE ON FUNCTION chat.delete_account TO chat_user, chat_app; -- since 0.2.0

@@ -30,5 +30,18 @@ CREATE TABLE chat.login_failures (
 	failures integer NOT NULL,
 	window_ends_at timestamptz NOT NULL
 );
-COMMENT ON TABLE chat.login_failures IS 'Failed attempts to log in, per user name ("user:…") and per address ("address:…"), within the setting login_failure_window.';
+CREATE INDEX login_failures_window_ends_at ON chat.login_failures (window_ends_at);
+COMMENT ON TABLE chat.login_failures IS 'Failed attempts within the setting login_failure_window: for a user name from one network ("pair:NAME NETWORK"), for the name ("user:…") and from the network ("address:…") in all, and inside a user''s sessions ("session:USER").';
 SELECT pg_catalog.pg_extension_config_dump('chat.login_failures', '');
+
+CREATE TABLE chat.login_networks (
+	user_id bigint NOT NULL,
+	network text NOT NULL,
+	last_at timestamptz NOT NULL,
+	PRIMARY KEY (user_id, network)
+);
+COMMENT ON TABLE chat.login_networks IS 'Where users have logged in (chat.network): the last 20 of each, for a year. Attempts from elsewhere do not lock them out there.';
+SELECT pg_catalog.pg_extension_config_dump('chat.login_networks', '');
+
+-- chat.highest_cost
+CREATE INDEX users_password_cost ON chat.users (substr(password_hash, 5, 2)) WHERE password_hash IS NOT NULL;

@@ -21,6 +21,8 @@ my ($one, $two) = split /\n/, $node->safe_psql('postgres', q{SELECT id FROM chat
 $node->safe_psql('postgres', qq{
 	SELECT chat.unblock_user($one, $two), chat.unblock_user($two, $one); -- the calls may have come to that
 	SELECT chat.log_in('nobody', 'wrong');
+	SELECT chat.set_password($two, 'correct horse');
+	SELECT chat.log_in((SELECT user_name FROM chat.users WHERE id = $two), 'correct horse', 'phone', '192.0.2.1');
 	INSERT INTO chat.groupable VALUES ('app.mine');
 	SELECT chat.renew_presence(NULL, ARRAY(SELECT id FROM chat.sessions WHERE user_id = $one), '{}');
 	SELECT chat.register_push($two, 'test', 'token');
