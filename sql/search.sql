@@ -108,3 +108,9 @@ SELECT q.query, d.looked AS in_all, d.differs, r.looked AS in_room, r.differs
 	LATERAL test.differs(:theo, q.query, NULL, 33) d, LATERAL test.differs(:theo, q.query, :room, 33) r
  ORDER BY q.n;
 SELECT d.differs FROM test.differs(:theo, 'half or few', NULL, 1) d;
+
+-- No query fails for its form, and none is longer than it may be.
+SELECT left(q, 20) AS query, length(q), test.error(format('SELECT count(*) FROM chat.search_messages(1, %L)', q))
+  FROM unnest(ARRAY[repeat('-', 40), repeat('-', 40) || 'x', repeat('- ', 30) || 'x', repeat('-(', 50) || 'x', '"' || repeat('a ', 31), repeat('-"a"', 60), repeat('or ', 31),
+	'"' || repeat('word ', 30000), repeat('a ', 33), repeat('x', 256), repeat('x', 257), '-', '()', '\', ':*', '''', '"', ' ']) q;
+SELECT chat.parse_query('well -- then'), chat.parse_query('well -then'), chat.parse_query('a -(b) or "c d"'), chat.parse_query('semi-detached a & !b');

@@ -76,19 +76,38 @@ END
 $$;
 COMMENT ON FUNCTION chat.index_chat IS 'index_messages for one chat, whose lock the caller holds.';
 
+CREATE OR REPLACE FUNCTION chat.parse_query(query text)
+RETURNS tsquery LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	words tsquery;
+BEGIN
+	IF char_length(parse_query.query) > chat.setting_integer('query_length_max')
+		OR cardinality(regexp_split_to_array(btrim(parse_query.query), '\s+')) > chat.setting_integer('query_words_max') THEN
+		PERFORM chat.fail('query_too_long', NULL,
+			format('Use at most %s characters and %s words.', chat.setting_integer('query_length_max'), chat.setting_integer('query_words_max')));
+	END IF;
+	-- Signs that mean nothing here, and dashes in a row, which the parser would take for NOT NOT …, and fail of more than 32 of them
+	words := websearch_to_tsquery(chat.setting_text('search_language')::regconfig,
+		regexp_replace(translate(parse_query.query, '()&|!<>:*\', '          '), '-(\s*-)+', ' ', 'g'));
+	IF coalesce(numnode(words), 0) = 0 THEN
+		PERFORM chat.fail('empty_query');
+	END IF;
+	RETURN words;
+END
+$$;
+COMMENT ON FUNCTION chat.parse_query IS 'The query that search_messages is asked. MC400 empty_query, query_too_long.';
+
 CREATE OR REPLACE FUNCTION chat.search_messages(actor_id bigint, query text, chat_id bigint DEFAULT NULL, from_user_id bigint DEFAULT NULL,
 	before_id bigint DEFAULT NULL, page_size integer DEFAULT NULL)
 RETURNS SETOF chat.message_page LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 DECLARE
 	size integer := chat.page_size(search_messages.page_size);
-	wanted tsquery := websearch_to_tsquery(chat.setting_text('search_language')::regconfig, search_messages.query);
+	wanted tsquery;
 BEGIN
 	PERFORM chat.check_actor(search_messages.actor_id);
+	wanted := chat.parse_query(search_messages.query);
 	IF search_messages.chat_id IS NOT NULL THEN
 		PERFORM chat.visible_range(search_messages.chat_id, search_messages.actor_id);
-	END IF;
-	IF coalesce(numnode(wanted), 0) = 0 THEN
-		PERFORM chat.fail('empty_query');
 	END IF;
 	IF search_messages.from_user_id IS NOT NULL THEN
 		wanted := wanted && chat.exactly(chat.sender_word(search_messages.from_user_id));
@@ -104,7 +123,7 @@ BEGIN
 	 ORDER BY d.id DESC;
 END
 $$;
-COMMENT ON FUNCTION chat.search_messages IS 'Messages that match a query in the manner of web search engines (words, "a phrase", or, -without), in one chat or all of one''s own, of one sender or all; newest first, as list_messages shows them; before_id: the last one seen. Only what one could list. Words are those of the setting search_language. MC400 empty_query, invalid_argument; MC404 no_such_chat.';
+COMMENT ON FUNCTION chat.search_messages IS 'Messages that match a query in the manner of web search engines (words, "a phrase", or, -without), in one chat or all of one''s own, of one sender or all; newest first, as list_messages shows them; before_id: the last one seen. Only what one could list. Words are those of the setting search_language. query: at most the settings query_length_max characters and query_words_max words. MC400 empty_query, query_too_long, invalid_argument; MC404 no_such_chat.';
 GRANT EXECUTE ON FUNCTION chat.search_messages TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.exactly(word text)
