@@ -711,31 +711,40 @@ END
 $$;
 COMMENT ON FUNCTION chat.check_large_objects IS 'Raises MC400 no_large_objects where there are none.';
 
--- These functions run as the extension's owner: whoever calls them gets no further than his own rights on large objects.
-CREATE OR REPLACE FUNCTION chat.caller()
-RETURNS name LANGUAGE sql STABLE AS $$ SELECT coalesce(nullif(current_setting('role'), 'none'), session_user)::name $$;
-COMMENT ON FUNCTION chat.caller IS 'The role that a SECURITY DEFINER function was called by.';
+-- These four do what PostgreSQL's functions for large objects do, with the rights of the caller of the function that calls them: its owner
+-- has no rights on large objects, nor lends any.
+CREATE OR REPLACE FUNCTION chat.large_object_size(id oid)
+RETURNS bigint LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'chat_large_object_size';
+COMMENT ON FUNCTION chat.large_object_size IS 'Bytes of the large object, as the role that the session acts as.';
+CREATE OR REPLACE FUNCTION chat.read_large_object(id oid, start bigint, length integer)
+RETURNS bytea LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'chat_read_large_object';
+COMMENT ON FUNCTION chat.read_large_object IS 'Bytes of the large object from start on, as the role that the session acts as.';
+CREATE OR REPLACE FUNCTION chat.create_large_object()
+RETURNS oid LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'chat_create_large_object';
+COMMENT ON FUNCTION chat.create_large_object IS 'A new large object of the role that the session acts as.';
+CREATE OR REPLACE FUNCTION chat.write_large_object(id oid, start bigint, bytes bytea)
+RETURNS void LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'chat_write_large_object';
+COMMENT ON FUNCTION chat.write_large_object IS 'Writes into the large object from start on, as the role that the session acts as.';
 
 CREATE OR REPLACE FUNCTION chat.import_large_object(oid oid, name text, mime_type text, owner_id bigint)
 RETURNS chat.v_files LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	upload chat.v_uploads;
 	length bigint;
-	handle integer;
 BEGIN
 	PERFORM chat.check_large_objects();
-	IF NOT EXISTS (SELECT FROM pg_largeobject_metadata o WHERE o.oid = import_large_object.oid
-		AND (pg_has_role(chat.caller(), o.lomowner, 'USAGE') OR EXISTS (SELECT FROM aclexplode(o.lomacl) a
-			WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(chat.caller(), a.grantee, 'USAGE'))))) THEN
+	BEGIN
+		length := chat.large_object_size(import_large_object.oid);
+	EXCEPTION WHEN undefined_object OR insufficient_privilege THEN
+		NULL;
+	END;
+	IF length IS NULL THEN
 		PERFORM chat.fail('no_such_file', 'no such large object, or not readable for you');
 	ELSIF NOT EXISTS (SELECT FROM chat.users u WHERE u.id = import_large_object.owner_id AND NOT u.deleted) THEN
 		PERFORM chat.fail('no_such_user');
 	END IF;
-	handle := lo_open(import_large_object.oid, 262144); -- INV_READ
-	length := lo_lseek64(handle, 0, 2);
-	PERFORM lo_close(handle);
 	upload := chat.begin_upload(import_large_object.owner_id, import_large_object.name, import_large_object.mime_type, length);
-	PERFORM chat.append_upload(import_large_object.owner_id, upload.id, at, lo_get(import_large_object.oid, at, 1048576))
+	PERFORM chat.append_upload(import_large_object.owner_id, upload.id, at, chat.read_large_object(import_large_object.oid, at, 1048576))
 	   FROM generate_series(0, length - 1, 1048576) at;
 	RETURN chat.finish_upload(import_large_object.owner_id, upload.id);
 END
@@ -756,9 +765,8 @@ BEGIN
 	ELSIF file.url IS NOT NULL THEN
 		PERFORM chat.fail('file_is_link');
 	END IF;
-	made := lo_create(0);
-	PERFORM lo_put(made, k.number * 262144::bigint, k.bytes) FROM chat.chunks k WHERE k.content_id = file.content_id ORDER BY k.number;
-	EXECUTE format('ALTER LARGE OBJECT %s OWNER TO %I', made, chat.caller());
+	made := chat.create_large_object();
+	PERFORM chat.write_large_object(made, k.number * 262144::bigint, k.bytes) FROM chat.chunks k WHERE k.content_id = file.content_id ORDER BY k.number;
 	RETURN made;
 END
 $$;
