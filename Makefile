@@ -38,23 +38,30 @@ all: chat-gateway
 
 $(OBJS): $(wildcard extension/*.h)
 
-# The install script is schema (state) then api (behaviour). OR REPLACE is stripped, so that an object somebody
-# made beforehand is never adopted.
+# Both scripts begin with a search_path that nobody can plant anything into, and end with the GRANT lines of api/ (the rule
+# is in api/00_base.sql).
 schema_sql = $(sort $(wildcard extension/schema/*.sql))
 api_sql = $(sort $(wildcard extension/api/*.sql))
+begin_script = printf '%s\n' '\echo Use "$(1)" to load this file. \quit' 'SET LOCAL search_path = pg_catalog, pg_temp;'
+grant_lines = ^GRANT .*; -- since 
 
-chat--$(chat_version).sql: $(schema_sql) $(api_sql) chat.control
-	{ printf '%s\n' '\echo Use "CREATE EXTENSION chat CASCADE" to load this file. \quit'; cat $(schema_sql) $(api_sql); } \
+# The install script is schema (state) then api (behaviour). OR REPLACE is stripped, so that an object somebody
+# made beforehand is never adopted.
+chat--$(chat_version).sql: $(schema_sql) $(api_sql) chat.control Makefile
+	{ $(call begin_script,CREATE EXTENSION chat CASCADE); sed '/$(grant_lines)/d' $(schema_sql) $(api_sql); sed -n '/$(grant_lines)/p' $(api_sql); } \
 	| sed 's/^CREATE OR REPLACE /CREATE /' > $@.tmp && mv $@.tmp $@
 
-# An upgrade is the deltas from there to here, then all of api, but for the grants that the old release has made
-# already: an upgrade must not give back what an operator has revoked.
-chat--%--$(chat_version).sql: $(sort $(wildcard extension/updates/[0-9]*.sql)) $(api_sql) chat.control
-	{ printf '%s\n' '\echo Use "ALTER EXTENSION chat UPDATE" to load this file. \quit'; \
+# An update is the deltas from there to here, then all of api; its GRANT lines first as far as the old release had them, then the
+# others.
+chat--%--$(chat_version).sql: $(sort $(wildcard extension/updates/[0-9]*.sql)) extension/updates/keep.sql extension/updates/restore.sql $(api_sql) chat.control Makefile
+	{ $(call begin_script,ALTER EXTENSION chat UPDATE); cat extension/updates/keep.sql; \
 	for delta in extension/updates/[0-9]*.sql; do from=$${delta##*/}; from=$${from%%--*}; \
 		[ "$$(printf '%s\n' '$*' "$$from" | sort -V | head -n 1)" != '$*' ] || cat "$$delta"; done; \
-	cat $(api_sql) | awk -v origin='$*' 'function number(v, part) { split(v, part, "."); return (part[1] * 1000 + part[2]) * 1000 + part[3] } \
-		/^GRANT .*; -- since / && number($$NF) <= number(origin) { next } { print }'; } > $@.tmp && mv $@.tmp $@
+	sed '/$(grant_lines)/d' $(api_sql); \
+	awk -v origin='$*' 'function number(v, part) { split(v, part, "."); return (part[1] * 1000 + part[2]) * 1000 + part[3] } \
+		!/$(grant_lines)/ { next } number($$NF) <= number(origin) { print; next } { newer = newer $$0 "\n" } \
+		END { printf "CREATE TABLE chat.old_grants AS TABLE chat.present_grants;\n%s", newer }' $(api_sql); \
+	cat extension/updates/restore.sql; } > $@.tmp && mv $@.tmp $@
 
 include gateway/build.mk
 include .ci/targets.mk

@@ -10,15 +10,16 @@
  * Files: clock.c ids · horizon.c up to which all is visible · order.c the chat's row lock and its next event id · guard.c what every
  * call asks first · send.c send_message · receipt.c mark_read · ephemeral.c typing, signals · recipients.c who hears of it · table.c
  * rows without the executor · event.c trigger bodies, JSON · publish.c events to channels · transaction.c what is published, until the
- * commit · ring.c committed notifications · notifier.c the worker that sends them · file.c reading contents · settings.c
- * chat.settings · errors.c the words of our errors · json.c writing JSON · siphash.c channel names.
+ * commit · ring.c committed notifications · notifier.c the worker that sends them · file.c reading contents · large_object.c large objects, as the
+ * caller · crypto.c pgcrypto and tokens · upgrade.c for update scripts · settings.c chat.settings · errors.c the words of our errors ·
+ * json.c writing JSON · siphash.c channel names.
  */
 #include "chat.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_namespace.h"
+#include "catalog/pg_class.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -162,16 +163,18 @@ chat_pause(Pause where)
 		pg_usleep(500000);
 }
 
+/* That of a table: the schema may be given to anybody (ALTER SCHEMA), and its owner may do nothing with what is in it. */
 void
 chat_become_owner(Oid *user, int *context)
 {
-	HeapTuple schema = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(get_namespace_oid("chat", false)));
+	Oid relid = get_relname_relid("users", get_namespace_oid("chat", false));
+	HeapTuple table = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid owner;
 
-	if (!HeapTupleIsValid(schema))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("schema chat does not exist")));
-	owner = ((Form_pg_namespace) GETSTRUCT(schema))->nspowner;
-	ReleaseSysCache(schema);
+	if (!HeapTupleIsValid(table))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table chat.users does not exist")));
+	owner = ((Form_pg_class) GETSTRUCT(table))->relowner;
+	ReleaseSysCache(table);
 	GetUserIdAndSecContext(user, context);
 	SetUserIdAndSecContext(owner, *context | SECURITY_LOCAL_USERID_CHANGE);
 }

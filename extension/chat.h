@@ -49,7 +49,7 @@ typedef enum
 
 extern void chat_pause(Pause where);
 
-/* The owner of schema chat's objects becomes the current user; SetUserIdAndSecContext undoes it. */
+/* The owner of the extension's tables (chat_owner) becomes the current user; SetUserIdAndSecContext undoes it. */
 extern void chat_become_owner(Oid *user, int *context);
 
 /*

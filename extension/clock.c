@@ -223,7 +223,7 @@ ceiling_invalidated(Datum arg, Oid relid)
 
 /*
  * In the first call after a start moves the clock to the old ceiling; then, unless tick is 0, makes `tick` usable: raises
- * the durable ceiling above it. Runs as the owner of schema chat, whoever asked for an id.
+ * the durable ceiling above it. Runs as the owner of the tables, whoever asked for an id.
  */
 static void
 raise_ceiling(uint64 tick)

@@ -40,6 +40,7 @@ SELECT second.prev_id = first.id AS chained, second.number - first.number AS num
 
 -- Triggers of an operator
 CREATE TABLE test.seen (table_name text, operation text, body text);
+GRANT INSERT ON test.seen TO chat_owner; -- triggers and rules run as the owner of the tables
 CREATE FUNCTION test.see() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO test.seen VALUES (TG_TABLE_NAME, TG_OP || ' ' || TG_LEVEL, CASE WHEN TG_TABLE_NAME = 'messages' AND TG_LEVEL = 'ROW' THEN to_jsonb(NEW) ->> 'body' END);

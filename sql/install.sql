@@ -4,7 +4,10 @@ SET client_min_messages = warning;
 CREATE EXTENSION chat;
 CREATE EXTENSION chat CASCADE;
 DROP EXTENSION chat;
+-- Roles are the cluster's, and stay: who has one already is said.
+CREATE ROLE backend IN ROLE chat_app;
 CREATE EXTENSION chat;
+DROP ROLE backend;
 SELECT chat.next_id() > 0 AS made;
 DROP EXTENSION chat CASCADE;
 
@@ -55,17 +58,31 @@ SELECT p.oid::regprocedure FROM pg_proc p
 SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'chat'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL;
 SELECT c.oid::regclass FROM pg_class c
  WHERE c.relnamespace = 'chat'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND obj_description(c.oid, 'pg_class') IS NULL;
--- Functions that a role may call run with their owner's rights.
+-- Relations, types and what runs with its owner's rights belong to chat_owner, who has nothing else; all else to who installed it.
+SELECT c.oid::regclass, c.relowner::regrole FROM pg_class c WHERE c.relnamespace = 'chat'::regnamespace AND c.relowner <> 'chat_owner'::regrole;
+SELECT t.oid::regtype, t.typowner::regrole FROM pg_type t WHERE t.typnamespace = 'chat'::regnamespace AND t.typowner <> 'chat_owner'::regrole;
+SELECT p.oid::regprocedure, p.proowner::regrole FROM pg_proc p
+ WHERE p.pronamespace = 'chat'::regnamespace AND p.proowner <> CASE WHEN p.prosecdef THEN 'chat_owner' ELSE current_user END::regrole;
+SELECT n.nspowner = current_user::regrole AS installer FROM pg_namespace n WHERE n.nspname = 'chat';
+SELECT t.evtowner = current_user::regrole AND t.evtfoid = 'chat.announce_schema'::regproc AS installer FROM pg_event_trigger t;
+SELECT r.rolcanlogin OR r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls AS may_more,
+	(SELECT count(*) FROM pg_auth_members m WHERE r.oid IN (m.roleid, m.member)) AS memberships FROM pg_roles r WHERE r.rolname = 'chat_owner';
+-- It may call what the functions that it owns call, and that is all.
+SELECT p.oid::regprocedure FROM pg_proc p
+ WHERE p.pronamespace = 'chat'::regnamespace AND p.prorettype <> 'event_trigger'::regtype AND NOT has_function_privilege('chat_owner', p.oid, 'EXECUTE');
+SELECT a.privilege_type FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) a WHERE n.nspname = 'chat' AND a.grantee = 'chat_owner'::regrole;
+-- Functions that another role may call run with their owner's rights.
 SELECT p.oid::regprocedure FROM pg_proc p
  WHERE p.pronamespace = 'chat'::regnamespace AND NOT p.prosecdef
-   AND EXISTS (SELECT FROM aclexplode(p.proacl) a JOIN pg_roles r ON r.oid = a.grantee WHERE r.rolname LIKE 'chat\_%')
- ORDER BY 1;
--- No table is readable for those who come through the gateway; the app has the views.
-SELECT c.relname, r.rolname FROM pg_class c, pg_roles r
- WHERE c.relnamespace = 'chat'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND r.rolname LIKE 'chat\_%'
-   AND has_any_column_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE') ORDER BY 1, 2;
-SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
- WHERE c.relnamespace = 'chat'::regnamespace AND has_column_privilege('chat_app', c.oid, a.attnum, 'REFERENCES') ORDER BY 1, a.attnum;
+   AND EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee NOT IN (p.proowner, 'chat_owner'::regrole))
+ ORDER BY p.proname;
+-- No table is open to any of the roles, not even to be referenced; the app reads the views, a monitor the figures.
+SELECT c.oid::regclass AS relation, NULL AS column, a.grantee::regrole, a.privilege_type
+  FROM pg_class c CROSS JOIN aclexplode(c.relacl) a WHERE c.relnamespace = 'chat'::regnamespace AND a.grantee <> c.relowner
+UNION ALL
+SELECT c.oid::regclass, t.attname, a.grantee::regrole, a.privilege_type
+  FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid CROSS JOIN aclexplode(t.attacl) a WHERE c.relnamespace = 'chat'::regnamespace
+ ORDER BY 1, 2, 3, 4;
 -- All data is dumped, but for the key of the channels, the search index and what comes with the extension.
 SELECT c.relname, d.condition
   FROM pg_extension e CROSS JOIN unnest(e.extconfig, e.extcondition) AS d (table_id, condition) JOIN pg_class c ON c.oid = d.table_id

@@ -80,6 +80,7 @@ UPDATE chat.users SET password_hash = '$2a$06$' || repeat('.', 53), suspended_un
 SELECT chat.erase_user(test.user('cost_gone'));
 BEGIN;
 CREATE TABLE test.rounds (number bigint);
+GRANT INSERT ON test.rounds TO chat_owner;
 CREATE OR REPLACE FUNCTION chat.is_password(password text, password_hash text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
 	INSERT INTO test.rounds SELECT 2 ^ substr(is_password.password_hash, 5, 2)::integer WHERE is_password.password_hash IS NOT NULL;

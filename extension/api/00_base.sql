@@ -1,8 +1,10 @@
--- What every other file calls: errors, argument checks, formats, and pgcrypto wherever it was installed.
+-- What every other file calls: errors, argument checks, passwords, what scripts need; and who owns what.
 --
--- The rule for grants in all of api/: `GRANT …; -- since VERSION` stands behind the function it is for, and an
--- upgrade replays only those that are newer than the version it starts from, so that it never gives back what an
--- operator has revoked.
+-- The rule for grants in all of api/: `GRANT …; -- since VERSION`, on one line, stands behind the function it is for. The Makefile
+-- moves these lines to the script's end, behind 99_privileges.sql, for owners change before anything is granted: pg_init_privs, by
+-- which pg_dump knows what an extension has granted itself, keeps the grantor of that moment. An update runs them all again for
+-- pg_init_privs to be as after a fresh install, and leaves everybody with what he had before and what is newer than the version that it
+-- starts from: it never gives back what an operator has revoked, nor takes what he has granted (updates/keep.sql, updates/restore.sql).
 --
 -- And for languages: SQL where PostgreSQL makes the function a part of the statement that calls it (expressions, and what stands in
 -- FROM); what reads a table and answers a value is PL/pgSQL, for such a function in SQL is parsed and planned at every call.
@@ -67,27 +69,33 @@ CREATE OR REPLACE FUNCTION chat.invalidate_cache()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'chat_invalidate_cache';
 COMMENT ON FUNCTION chat.invalidate_cache IS 'Trigger: every backend reads this table again before its next use.';
 
-DO $crypto$
-DECLARE
-	crypto name := (SELECT n.nspname FROM pg_catalog.pg_extension e
-		JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pgcrypto');
-BEGIN
-	EXECUTE format($f$
-		CREATE OR REPLACE FUNCTION chat.hash_password(password text)
-		RETURNS text LANGUAGE sql VOLATILE AS $$
-			SELECT %1$I.crypt(encode(sha256(convert_to(hash_password.password, 'UTF8')), 'base64'),
-				%1$I.gen_salt('bf', chat.setting_integer('password_cost')::integer))
-		$$;
-		CREATE OR REPLACE FUNCTION chat.is_password(password text, password_hash text)
-		RETURNS boolean LANGUAGE sql STABLE AS $$
-			SELECT %1$I.crypt(encode(sha256(convert_to(is_password.password, 'UTF8')), 'base64'),
-				is_password.password_hash) = is_password.password_hash
-		$$;
-		CREATE OR REPLACE FUNCTION chat.new_token()
-		RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT encode(%1$I.gen_random_bytes(32), 'hex') $$;
-	$f$, crypto);
-END
-$crypto$;
+-- pgcrypto's owner may be no superuser, move it, and leave functions of his own where it was: what is called is the member of the
+-- extension, wherever it stands.
+CREATE OR REPLACE FUNCTION chat.bcrypt(password text, salt text)
+RETURNS text LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'chat_bcrypt';
+COMMENT ON FUNCTION chat.bcrypt IS 'crypt(password, salt) of the extension pgcrypto.';
+
+CREATE OR REPLACE FUNCTION chat.bcrypt_salt(cost integer)
+RETURNS text LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'chat_bcrypt_salt';
+COMMENT ON FUNCTION chat.bcrypt_salt IS 'gen_salt(''bf'', cost) of the extension pgcrypto.';
+
+CREATE OR REPLACE FUNCTION chat.hash_password(password text)
+RETURNS text LANGUAGE sql VOLATILE AS $$
+	SELECT chat.bcrypt(encode(sha256(convert_to(hash_password.password, 'UTF8')), 'base64'),
+		chat.bcrypt_salt(chat.setting_integer('password_cost')::integer))
+$$;
 COMMENT ON FUNCTION chat.hash_password IS 'bcrypt of base64(sha256(password)), as bcrypt reads 72 bytes at most and stops at NUL; cost by the setting password_cost.';
+
+CREATE OR REPLACE FUNCTION chat.is_password(password text, password_hash text)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+	SELECT chat.bcrypt(encode(sha256(convert_to(is_password.password, 'UTF8')), 'base64'), is_password.password_hash) = is_password.password_hash
+$$;
 COMMENT ON FUNCTION chat.is_password IS 'Whether password is the one behind password_hash; takes as long as the hash''s cost says.';
+
+CREATE OR REPLACE FUNCTION chat.new_token()
+RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'chat_new_token';
 COMMENT ON FUNCTION chat.new_token IS '256 random bits in hex.';
+
+CREATE OR REPLACE FUNCTION chat.as_operator(statement text)
+RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'chat_as_operator';
+COMMENT ON FUNCTION chat.as_operator IS 'For install and update scripts: runs a GRANT or REVOKE as if it stood outside of the script, so that pg_dump tells of it.';

@@ -13,7 +13,6 @@ SELECT u.id, u.user_name, u.display_name, u.avatar_file_id,
   FROM chat.users u;
 COMMENT ON VIEW chat.v_users IS 'Public profiles. status: online, away, busy or offline, as those see it who may (get_presence). A deleted user keeps his row for the messages that name him.';
 GRANT SELECT ON chat.v_users TO chat_app; -- since 0.1.0
-GRANT REFERENCES (id) ON chat.users TO chat_app; -- since 0.1.0
 
 CREATE OR REPLACE VIEW chat.v_profiles AS
 SELECT u.id, u.user_name, u.display_name, u.email, u.phone, u.attributes, chat.id_time(u.id) AS created_at, u.version,

@@ -5,7 +5,6 @@ SELECT c.id, c.kind, c.creator_id, chat.id_time(c.id) AS created_at, c.last_even
  WHERE c.deleted_id IS NULL;
 COMMENT ON VIEW chat.v_chats IS 'All chats.';
 GRANT SELECT ON chat.v_chats TO chat_app; -- since 0.1.0
-GRANT REFERENCES (id) ON chat.chats TO chat_app; -- since 0.1.0
 
 CREATE OR REPLACE VIEW chat.v_members AS
 SELECT m.chat_id, m.user_id, m.role, m.read_id, c.message_count - m.read_count AS unread,

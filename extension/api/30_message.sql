@@ -5,7 +5,6 @@ SELECT m.chat_id, m.id, CASE m.kind WHEN 'user' THEN m.number END AS number, m.k
   FROM chat.messages m;
 COMMENT ON VIEW chat.v_messages IS 'All messages; of a deleted one only the row. number is NULL for kind system.';
 GRANT SELECT ON chat.v_messages TO chat_app; -- since 0.1.0
-GRANT REFERENCES (chat_id, id) ON chat.messages TO chat_app; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.message_json(message chat.messages, reader_id bigint)
 RETURNS json LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_message_json';

@@ -80,7 +80,7 @@ GRANT EXECUTE ON FUNCTION chat.read_event TO chat_gateway; -- since 0.1.0
 -- Where the installer may: gateways read the wire surface again after any change of functions, of grants, or of the
 -- types and relations whose columns functions return. A new table or type is not one: no function returns it yet.
 CREATE OR REPLACE FUNCTION chat.announce_schema()
-RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	NOTIFY chat_schema;
 END

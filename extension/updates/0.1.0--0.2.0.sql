@@ -1,13 +1,6 @@
 -- State of 0.2.0 for a database made by 0.1.0: only additions, with defaults, so that a dump of 0.1.0 loads into the new
--- schema too. Functions whose arguments or results have changed are dropped here and made again by what follows; who was
--- granted them stands in chat.kept_grants meanwhile (api/99_privileges.sql gives it back).
+-- schema too. Functions whose arguments or results have changed are dropped here and made again by what follows.
 
-CREATE TABLE chat.kept_grants AS
-SELECT p.proname::text AS function_name, r.rolname::text AS role_name
-  FROM pg_catalog.pg_proc p CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) a JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
- WHERE p.pronamespace = 'chat'::regnamespace AND a.grantee <> p.proowner
-   AND p.proname IN ('check_member', 'check_message', 'describe_chats', 'get_chat', 'list_chats', 'list_messages', 'mark_read', 'message_json',
-	'open_direct_chat', 'search_users', 'send_message');
 DROP EVENT TRIGGER IF EXISTS chat_schema; -- made anew for more commands
 DROP TRIGGER publish_cursor ON chat.members;
 DROP TRIGGER publish_message ON chat.messages;

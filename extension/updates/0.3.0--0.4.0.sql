@@ -1,5 +1,11 @@
 -- State of 0.4.0 for a database made by 0.3.0. Functions of our own whose arguments or results have changed are dropped here
--- and made again by what follows; what they were granted stands in chat.kept_grants till then.
+-- and made again by what follows, and keep what they were granted (keep.sql, restore.sql).
+DROP FUNCTION IF EXISTS chat.caller;
+
+-- rights: with REFERENCES one had functions of his own run as the tables' owner, by a column type that is cast to ours.
+DELETE FROM chat.kept_grants k
+ WHERE k.grantee = 'chat_app' AND (k.object, k.privilege) IN (('TABLE chat.users', 'REFERENCES (id)'), ('TABLE chat.chats', 'REFERENCES (id)'),
+	('TABLE chat.messages', 'REFERENCES (chat_id)'), ('TABLE chat.messages', 'REFERENCES (id)'));
 
 -- member: who shows presence where. What is not known of rows of before says chat.shows_presence.
 ALTER TABLE chat.members ADD COLUMN wrote boolean NOT NULL DEFAULT false, ADD COLUMN added_by bigint;

@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use ChatTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = chat_node('upgrade', extension => 0);
@@ -13,10 +14,10 @@ my $now = $node->safe_psql('postgres', "SELECT default_version FROM pg_available
 
 # Everything that an installation consists of, as text, a line each
 my $catalog = q{
-	SELECT 'function ' || pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.pronamespace = 'chat'::regnamespace
+	SELECT 'function ' || p.proowner::regrole::text || ' ' || pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.pronamespace = 'chat'::regnamespace
 	UNION ALL SELECT 'grant ' || p.oid::regprocedure || ' ' || coalesce((SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(p.proacl) a), 'none') FROM pg_proc p WHERE p.pronamespace = 'chat'::regnamespace
 	UNION ALL SELECT 'comment ' || p.oid::regprocedure || ' ' || coalesce(obj_description(p.oid, 'pg_proc'), 'none') FROM pg_proc p WHERE p.pronamespace = 'chat'::regnamespace
-	UNION ALL SELECT 'relation ' || c.oid::regclass || ' ' || c.relkind::text || ' ' || coalesce(array_to_string(c.reloptions, ','), '') || ' ' || coalesce((SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(c.relacl) a), 'none')
+	UNION ALL SELECT 'relation ' || c.oid::regclass || ' ' || c.relowner::regrole::text || ' ' || c.relkind::text || ' ' || coalesce(array_to_string(c.reloptions, ','), '') || ' ' || coalesce((SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(c.relacl) a), 'none')
 		|| ' ' || coalesce(obj_description(c.oid, 'pg_class'), '') FROM pg_class c WHERE c.relnamespace = 'chat'::regnamespace
 	UNION ALL SELECT 'column ' || a.attrelid::regclass || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' ' || a.attstorage::text || ' '
 		|| coalesce(pg_get_expr(d.adbin, d.adrelid), '') || ' ' || coalesce(col_description(a.attrelid, a.attnum), '') || ' ' || coalesce(a.attacl::text, '')
@@ -26,8 +27,11 @@ my $catalog = q{
 	UNION ALL SELECT 'index ' || pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = 'chat'::regnamespace
 	UNION ALL SELECT 'trigger ' || pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = 'chat'::regnamespace AND NOT t.tgisinternal
 	UNION ALL SELECT 'view ' || c.oid::regclass || ' ' || pg_get_viewdef(c.oid) FROM pg_class c WHERE c.relnamespace = 'chat'::regnamespace AND c.relkind = 'v'
-	UNION ALL SELECT 'type ' || t.oid::regtype || ' ' || coalesce(obj_description(t.oid, 'pg_type'), '') FROM pg_type t WHERE t.typnamespace = 'chat'::regnamespace AND t.typtype = 'c'
-	UNION ALL SELECT 'event trigger ' || t.evtname || ' ' || t.evtevent || ' ' || t.evttags::text FROM pg_event_trigger t
+	UNION ALL SELECT 'type ' || t.oid::regtype || ' ' || t.typowner::regrole::text || ' ' || coalesce(obj_description(t.oid, 'pg_type'), '') FROM pg_type t WHERE t.typnamespace = 'chat'::regnamespace AND t.typtype = 'c'
+	UNION ALL SELECT 'event trigger ' || t.evtname || ' ' || t.evtowner::regrole::text || ' ' || t.evtevent || ' ' || t.evttags::text FROM pg_event_trigger t
+	UNION ALL SELECT 'schema ' || n.nspname || ' ' || n.nspowner::regrole::text || ' ' || (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(n.nspacl) a) FROM pg_namespace n WHERE n.nspname = 'chat'
+	UNION ALL SELECT 'initial grant ' || pg_describe_object(i.classoid, i.objoid, i.objsubid) || ' ' || i.privtype::text || ' ' || (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(i.initprivs) a)
+		FROM pg_init_privs i JOIN pg_depend d ON d.classid = i.classoid AND d.objid = i.objoid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid WHERE e.extname = 'chat'
 	UNION ALL SELECT 'dumped ' || d.table_id::regclass || ' ' || d.condition FROM pg_extension e CROSS JOIN unnest(e.extconfig, e.extcondition) AS d (table_id, condition) WHERE e.extname = 'chat'
 	UNION ALL SELECT 'groupable ' || g.method || ' ' || g.built_in FROM chat.groupable g
 	UNION ALL SELECT 'member ' || pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid WHERE d.deptype = 'e' AND e.extname = 'chat'
@@ -38,6 +42,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE fresh');
 $node->safe_psql('fresh', 'CREATE EXTENSION chat CASCADE');
 my $fresh = $node->safe_psql('fresh', $catalog);
 cmp_ok(length $fresh, '>', 50000, 'there is a catalog to compare with');
+is_deeply(dumped_rights('fresh'), [], 'pg_dump of a fresh install tells of no right and no owner');
 
 my @origins = split /\n/, $node->safe_psql('postgres', "SELECT source FROM pg_extension_update_paths('chat') WHERE target = '$now' AND path IS NOT NULL ORDER BY 1");
 isnt(scalar @origins, 0, 'there are releases to upgrade from');
@@ -48,6 +53,8 @@ for my $origin (@origins)
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
 	$node->safe_psql($database, "CREATE EXTENSION chat VERSION '$origin' CASCADE");
 	is_deeply(differences($fresh, $node->safe_psql($database, "ALTER EXTENSION chat UPDATE; $catalog")), [], "the catalog after an upgrade from $origin is that of a fresh install");
+
+	is_deeply(dumped_rights($database), [], 'and pg_dump tells of no right and no owner');
 
 	# With data, and with an operator's mind about who may do what
 	$node->safe_psql('postgres', "DROP DATABASE $database");
@@ -70,7 +77,10 @@ for my $origin (@origins)
 		REVOKE EXECUTE ON FUNCTION chat.send_message FROM chat_user;
 		REVOKE EXECUTE ON FUNCTION chat.register_user FROM chat_anonymous;
 		CREATE ROLE bot;
-		GRANT EXECUTE ON FUNCTION chat.list_messages TO bot;});
+		GRANT EXECUTE ON FUNCTION chat.list_messages TO bot WITH GRANT OPTION;
+		GRANT USAGE ON SCHEMA chat TO bot;
+		GRANT SELECT (id, display_name), REFERENCES (id) ON chat.users TO bot;
+		REVOKE SELECT ON chat.v_messages FROM chat_app;});
 	# Old SQL on the new library, as between installing it and the update: errors at worst, never a crash. Nobody can send then.
 	my $sent = 10;
 	$node->psql($database, $_) for 'SELECT chat.send_message(creator_id, id, $$between$$) FROM chat.chats', 'SELECT chat.mark_read(creator_id, id, 9223372036854775807) FROM chat.chats',
@@ -86,6 +96,17 @@ for my $origin (@origins)
 		'', 'what was revoked stays revoked');
 	is($node->safe_psql($database, "SELECT has_function_privilege('bot', p.oid, 'EXECUTE') FROM pg_proc p WHERE p.proname = 'list_messages'"), 't', 'what was granted stays granted, though the function was made anew');
 	is($node->safe_psql($database, "SELECT has_function_privilege('chat_user', p.oid, 'EXECUTE') FROM pg_proc p WHERE p.proname = 'add_reaction'"), 't', 'new functions have their grants');
+	is($node->safe_psql($database, "SELECT string_agg(a.grantee::regrole::text, ' ') FROM pg_attribute t CROSS JOIN aclexplode(t.attacl) a WHERE t.attrelid = 'chat.users'::regclass AND a.privilege_type = 'REFERENCES'"),
+		'bot', 'what we should not have granted is taken back, what the operator has granted is not');
+	is_deeply([map { s/(chat\.\w+)\(.*\) (TO|FROM)/$1 $2/r } @{dumped_rights($database)}], [
+		'GRANT ALL ON FUNCTION chat.list_messages TO bot WITH GRANT OPTION;',
+		'GRANT SELECT(display_name) ON TABLE chat.users TO bot;',
+		'GRANT SELECT(id),REFERENCES(id) ON TABLE chat.users TO bot;',
+		'GRANT USAGE ON SCHEMA chat TO bot;',
+		'REVOKE ALL ON FUNCTION chat.register_user FROM chat_anonymous;',
+		'REVOKE ALL ON FUNCTION chat.send_message FROM chat_user;',
+		'REVOKE SELECT ON TABLE chat.v_messages FROM chat_app;',
+		], 'and pg_dump tells of what the operator has changed');
 
 	# pg_dump writes no version: the old release's data meet the new schema
 	$node->safe_psql('postgres', "CREATE DATABASE restored");
@@ -101,6 +122,16 @@ for my $origin (@origins)
 
 $node->stop;
 done_testing();
+
+# What pg_dump has to say about rights and owners
+sub dumped_rights
+{
+	my ($database) = @_;
+	my ($out, $error) = run_command(['pg_dump', '--schema-only', '-d', $node->connstr($database)]);
+
+	die "pg_dump says nothing: $error" if $out !~ /CREATE EXTENSION IF NOT EXISTS chat/;
+	return [sort grep { /^(GRANT|REVOKE|ALTER .* OWNER TO)/ } split /\n/, $out];
+}
 
 # The lines that only one of the two has
 sub differences
