@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "errors.h"
+#include "event.h"
 #include "guard.h"
 #include "json.h"
 #include "publish.h"
@@ -82,8 +83,14 @@ PG_FUNCTION_INFO_V1(chat_publish_ephemeral);
 Datum
 chat_publish_ephemeral(PG_FUNCTION_ARGS)
 {
-	char *event = JsonbToCString(NULL, &PG_GETARG_JSONB_P(2)->root, -1);
+	char *event;
 
+	if (PG_ARGISNULL(0))
+		chat_fail("not_authenticated", NULL, NULL);
+	if (PG_ARGISNULL(2))
+		chat_fail("invalid_argument", "an event is a JSON object with a type", NULL);
+	event_check(PG_GETARG_JSONB_P(2));
+	event = JsonbToCString(NULL, &PG_GETARG_JSONB_P(2)->root, -1);
 	event[strlen(event) - 1] = '\0';
 	SPI_connect();
 	publish_ephemeral(PG_GETARG_INT64(0), PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1), event);

@@ -125,7 +125,7 @@ chat_fail(const char *reason, const char *message, const char *hint)
 		if (strcmp(reasons[i].word, reason) == 0)
 			found = &reasons[i];
 	if (found == NULL)
-		elog(ERROR, "unknown reason \"%s\"", reason);
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown reason \"%s\"", reason)));
 	if (hint == NULL)
 		hint = found->hint;
 	ereport(ERROR, (errcode(MAKE_SQLSTATE(found->sqlstate[0], found->sqlstate[1], found->sqlstate[2],
@@ -141,7 +141,7 @@ Datum
 chat_fail_sql(PG_FUNCTION_ARGS)
 {
 	if (PG_ARGISNULL(0))
-		elog(ERROR, "a reason is needed");
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("an error has a reason")));
 	chat_fail(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 			  PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)),
 			  PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)));

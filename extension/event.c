@@ -31,6 +31,7 @@
 #include "utils/typcache.h"
 
 #include "clock.h"
+#include "errors.h"
 #include "event.h"
 #include "json.h"
 #include "publish.h"
@@ -95,10 +96,12 @@ static void
 append_helper(StringInfo out, const char *name, Statement *statement, Datum *values)
 {
 	Row helper;
+	char *json;
 
 	statement_run(statement, values, NULL, true);
 	helper = (Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	json_raw(out, name, SPI_getvalue(helper.tuple, helper.shape, 1));
+	json = SPI_getvalue(helper.tuple, helper.shape, 1);
+	json_raw(out, name, json ? json : "null");
 }
 
 static void
@@ -306,9 +309,14 @@ chat_publish_message(PG_FUNCTION_ARGS)
 static void
 append_members(StringInfo out, Datum object)
 {
-	char *text = JsonbToCString(NULL, &DatumGetJsonbP(object)->root, -1);
-	size_t length = strlen(text);
+	Jsonb *value = DatumGetJsonbP(object);
+	char *text;
+	size_t length;
 
+	if (!JB_ROOT_IS_OBJECT(value))
+		chat_fail("invalid_argument", "an event's members are a JSON object", NULL);
+	text = JsonbToCString(NULL, &value->root, -1);
+	length = strlen(text);
 	if (length <= 2)
 		return;
 	appendStringInfoChar(out, ',');
@@ -511,16 +519,34 @@ result_text(const StringInfoData *json)
 	return result;
 }
 
+/* A row that a table of ours could hold: nothing of what is NOT NULL there is missing. */
+static void
+check_row(const Row *row)
+{
+	if (!HeapTupleHasNulls(row->tuple))
+		return;
+	for (int i = 0; i < row->shape->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(row->shape, i);
+
+		if (column->attnotnull && !column->attisdropped && heap_attisnull(row->tuple, i + 1, row->shape))
+			chat_fail("invalid_argument", "this is no row of the table", NULL);
+	}
+}
+
 /* A composite argument, in the caller's room for its tuple; its shape is to be released. */
 static Row
 argument_row(Datum argument, HeapTuple tuple)
 {
 	HeapTupleHeader header = DatumGetHeapTupleHeader(argument);
+	Row row;
 
 	*tuple = (HeapTupleData){.t_len = HeapTupleHeaderGetDatumLength(header), .t_data = header};
 	ItemPointerSetInvalid(&tuple->t_self);
-	return (Row){tuple,
-				 lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header))};
+	row = (Row){tuple,
+				lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header))};
+	check_row(&row);
+	return row;
 }
 
 /* chat.message_json(message chat.messages, reader_id) → json: the row as it stands in events and lists */
@@ -627,10 +653,18 @@ Datum
 chat_cursor_event(PG_FUNCTION_ARGS)
 {
 	HeapTupleData tuple;
-	Row member = argument_row(PG_GETARG_DATUM(0), &tuple);
-	Cursor cursor = row_cursor(&member, TextDatumGetCString(PG_GETARG_DATUM(1)));
+	Row member;
+	char *type;
+	Cursor cursor;
 	Event event;
 
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	type = TextDatumGetCString(PG_GETARG_DATUM(1));
+	if (strcmp(type, "read") != 0 && strcmp(type, "delivered") != 0)
+		chat_fail("invalid_argument", "this is no type of a cursor", "Use read or delivered.");
+	member = argument_row(PG_GETARG_DATUM(0), &tuple);
+	cursor = row_cursor(&member, type);
 	begin_cursor_event(&event, &cursor);
 	if (!PG_ARGISNULL(2))
 		append_unread(&event, &cursor, PG_GETARG_INT32(2));
@@ -639,13 +673,31 @@ chat_cursor_event(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(event.json.data, event.json.len));
 }
 
+/* NULL unless it is an object that has it, as text. */
+static JsonbValue *
+text_member(Jsonb *object, const char *name)
+{
+	JsonbValue *value = JB_ROOT_IS_OBJECT(object)
+							? getKeyJsonValueFromContainer(&object->root, name, (int) strlen(name), NULL)
+							: NULL;
+
+	return value != NULL && value->type == jbvString ? value : NULL;
+}
+
+void
+event_check(Jsonb *event)
+{
+	if (text_member(event, "type") == NULL)
+		chat_fail("invalid_argument", "an event is a JSON object with a type", NULL);
+}
+
 /* The version that a record's present state carries; 0 when there is none. */
 static int64
-event_version(Datum event)
+event_version(Jsonb *event)
 {
-	JsonbValue *version = getKeyJsonValueFromContainer(&DatumGetJsonbP(event)->root, "version", 7, NULL);
+	JsonbValue *version = text_member(event, "version");
 
-	if (version == NULL || version->type != jbvString)
+	if (version == NULL)
 		return 0;
 	return strtoi64(pnstrdup(version->val.string.val, version->val.string.len), NULL, 10);
 }
@@ -658,10 +710,14 @@ PG_FUNCTION_INFO_V1(chat_publish);
 Datum
 chat_publish(PG_FUNCTION_ARGS)
 {
-	Event event = {.common = 0, .key = event_version(PG_GETARG_DATUM(0))};
+	Event event = {.common = 0};
 	Audience audience = {0};
 	Datum *ids;
 
+	if (PG_ARGISNULL(0) || (PG_ARGISNULL(1) && PG_ARGISNULL(2)))
+		chat_fail("invalid_argument", "an event is for somebody", NULL);
+	event_check(PG_GETARG_JSONB_P(0));
+	event.key = event_version(PG_GETARG_JSONB_P(0));
 	initStringInfo(&event.json);
 	append_members(&event.json, PG_GETARG_DATUM(0));
 	event.json.data[0] = '{'; /* in place of the comma */

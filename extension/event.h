@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "utils/jsonb.h"
 
 #include "guard.h"
 #include "publish.h"
@@ -60,5 +61,8 @@ extern void event_publish_cursor(const Cursor *cursor, const ChatRow *chat);
  * sockets know their message again; to others it means nothing. Needs SPI.
  */
 extern void event_of_message(Event *event, const Message *message);
+
+/* Refuses what is no event: it is a JSON object with a type. */
+extern void event_check(Jsonb *event);
 
 #endif

@@ -7,6 +7,9 @@
  * most of it for getting statements started, and takes 2 to 5 here. Rows are read along the index (table.c); where a
  * table takes statements, by these. Who calls them has a snapshot: the calling statement's, as the functions are STABLE.
  *
+ * A guard is never STRICT, in C or SQL: it would be skipped for want of an argument, and let everybody through. NULL is
+ * nobody, and nothing that there is.
+ *
  *	 chat.check_actor		somebody, and no account that is gone
  *	 chat.check_member		in the chat, and in one of these roles
  *	 chat.visible_range		in the chat, or was: the ids that he may see
@@ -369,6 +372,10 @@ PG_FUNCTION_INFO_V1(chat_check_direct);
 Datum
 chat_check_direct(PG_FUNCTION_ARGS)
 {
+	if (PG_ARGISNULL(0))
+		chat_fail("not_authenticated", NULL, NULL);
+	if (PG_ARGISNULL(1))
+		chat_fail("no_such_user", NULL, NULL);
 	SPI_connect();
 	check_direct(PG_GETARG_INT64(0), PG_GETARG_INT64(1));
 	SPI_finish();
@@ -382,6 +389,8 @@ chat_check_block(PG_FUNCTION_ARGS)
 {
 	ChatRow chat;
 
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		chat_fail("no_such_chat", NULL, NULL);
 	SPI_connect();
 	if (guard_read_chat(PG_GETARG_INT64(0), &chat))
 		check_block(PG_GETARG_INT64(0), PG_GETARG_INT64(1), &chat);
@@ -394,6 +403,8 @@ PG_FUNCTION_INFO_V1(chat_check_posting);
 Datum
 chat_check_posting(PG_FUNCTION_ARGS)
 {
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		chat_fail("no_such_chat", NULL, NULL);
 	SPI_connect();
 	guard_check_posting(PG_GETARG_INT64(0), PG_GETARG_INT64(1));
 	SPI_finish();

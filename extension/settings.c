@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "chat.h"
+#include "errors.h"
 
 typedef struct Setting
 {
@@ -65,7 +66,7 @@ setting_value(const char *name)
 	for (uint64 i = 0; i < nsettings; i++)
 		if (strcmp(settings[i].name, name) == 0)
 			return settings[i].value;
-	elog(ERROR, "there is no setting \"%s\"", name);
+	chat_fail("no_such_setting", psprintf("there is no setting \"%s\"", name), NULL);
 }
 
 int64

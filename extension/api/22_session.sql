@@ -7,7 +7,9 @@ COMMENT ON FUNCTION chat.token_hash IS 'What chat.sessions keeps of a token.';
 CREATE OR REPLACE FUNCTION chat.check_suspension(user_id bigint)
 RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	IF EXISTS (SELECT FROM chat.users u WHERE u.id = check_suspension.user_id AND u.suspended_until > now()) THEN
+	IF check_suspension.user_id IS NULL THEN
+		PERFORM chat.fail('no_such_user');
+	ELSIF EXISTS (SELECT FROM chat.users u WHERE u.id = check_suspension.user_id AND u.suspended_until > now()) THEN
 		PERFORM chat.fail('user_suspended');
 	END IF;
 END

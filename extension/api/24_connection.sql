@@ -52,8 +52,8 @@ $$;
 COMMENT ON FUNCTION chat.between_users IS 'Whether something keeps two different users from writing to each other: a block, or an account that is gone. One row.';
 
 CREATE OR REPLACE FUNCTION chat.check_direct(actor_id bigint, user_id bigint)
-RETURNS void LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_check_direct';
-COMMENT ON FUNCTION chat.check_direct IS 'Whether actor_id may write to user_id directly: raises MC403 blocked when he has blocked him; not_accepting when he is blocked, an account is gone, or they are not connected and the setting direct_requires_connection is on. NULL or oneself passes.';
+RETURNS void LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'chat_check_direct';
+COMMENT ON FUNCTION chat.check_direct IS 'Whether actor_id may write to user_id directly: raises MC403 blocked when he has blocked him; not_accepting when he is blocked, an account is gone, or they are not connected and the setting direct_requires_connection is on; MC401 not_authenticated, MC404 no_such_user for NULL. Oneself passes.';
 
 -- Whom somebody turns to without having been asked. Each such act may reach one who does not want it, and by another act again: so
 -- all that anybody does of the kind in a day has a bound, and what reaches the same one a narrower bound.

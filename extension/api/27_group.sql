@@ -15,7 +15,7 @@ COMMENT ON FUNCTION chat.lock_group IS 'Locks a group or room for a member with 
 CREATE OR REPLACE FUNCTION chat.check_users(user_ids bigint[])
 RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	IF EXISTS (SELECT FROM unnest(check_users.user_ids) AS wanted (id)
+	IF check_users.user_ids IS NULL OR EXISTS (SELECT FROM unnest(check_users.user_ids) AS wanted (id)
 		WHERE NOT EXISTS (SELECT FROM chat.users u WHERE u.id = wanted.id AND NOT u.deleted)) THEN
 		PERFORM chat.fail('no_such_user');
 	END IF;
@@ -26,6 +26,9 @@ COMMENT ON FUNCTION chat.check_users IS 'Raises MC404 no_such_user unless all of
 CREATE OR REPLACE FUNCTION chat.check_newcomers(chat_id bigint, actor_id bigint, user_ids bigint[])
 RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
+	IF check_newcomers.chat_id IS NULL OR check_newcomers.actor_id IS NULL THEN
+		PERFORM chat.fail('no_such_chat');
+	END IF;
 	PERFORM chat.check_users(check_newcomers.user_ids);
 	PERFORM chat.check_direct(check_newcomers.actor_id, u) FROM unnest(check_newcomers.user_ids) u;
 	IF EXISTS (SELECT FROM chat.bans b WHERE b.chat_id = check_newcomers.chat_id

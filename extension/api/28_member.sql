@@ -22,7 +22,8 @@ RETURNS void LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	ranks constant text[] := ARRAY['member', 'admin', 'owner'];
 BEGIN
-	IF EXISTS (SELECT FROM chat.members a JOIN chat.members u ON u.chat_id = a.chat_id
+	IF num_nulls(check_rank.chat_id, check_rank.actor_id, check_rank.user_id) > 0
+		OR EXISTS (SELECT FROM chat.members a JOIN chat.members u ON u.chat_id = a.chat_id
 		WHERE a.chat_id = check_rank.chat_id AND a.user_id = check_rank.actor_id AND u.user_id = check_rank.user_id
 		  AND u.left_id IS NULL AND array_position(ranks, a.role) <= array_position(ranks, u.role)) THEN
 		PERFORM chat.fail('not_permitted');

@@ -99,11 +99,11 @@ $$;
 COMMENT ON FUNCTION chat.add_mentions IS 'Notes and counts the mentions of a new message.';
 
 CREATE OR REPLACE FUNCTION chat.check_block(chat_id bigint, user_id bigint)
-RETURNS void LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_check_block';
+RETURNS void LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'chat_check_block';
 COMMENT ON FUNCTION chat.check_block IS 'Whether a member of this chat may reach the others: MC403 blocked, not_accepting in direct chats.';
 
 CREATE OR REPLACE FUNCTION chat.check_posting(chat_id bigint, user_id bigint)
-RETURNS void LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_check_posting';
+RETURNS void LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'chat_check_posting';
 COMMENT ON FUNCTION chat.check_posting IS 'Whether a member may send to this chat: MC403 not_permitted where posting is for admins; blocked, not_accepting in direct chats.';
 
 CREATE OR REPLACE FUNCTION chat.send_message(actor_id bigint, chat_id bigint, body text DEFAULT NULL, reply_to_id bigint DEFAULT NULL,

@@ -161,7 +161,9 @@ GRANT EXECUTE ON FUNCTION chat.mark_unread TO chat_user, chat_app; -- since 0.2.
 CREATE OR REPLACE FUNCTION chat.check_small_chat(chat_id bigint)
 RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	IF (SELECT c.member_count FROM chat.chats c WHERE c.id = check_small_chat.chat_id) > chat.setting_integer('receipts_max_members') THEN
+	IF check_small_chat.chat_id IS NULL THEN
+		PERFORM chat.fail('no_such_chat');
+	ELSIF (SELECT c.member_count FROM chat.chats c WHERE c.id = check_small_chat.chat_id) > chat.setting_integer('receipts_max_members') THEN
 		PERFORM chat.fail('chat_too_large', NULL, format('It may have %s.', chat.setting_integer('receipts_max_members')));
 	END IF;
 END
