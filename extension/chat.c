@@ -60,6 +60,7 @@ static const struct config_enum_entry delivery_options[] = {{"deferred", DELIVER
 static const struct config_enum_entry user_channels_options[] = {
 	{"own", USER_CHANNELS_OWN, false}, {"shared", USER_CHANNELS_SHARED, false}, {NULL, 0, false}};
 
+bool chat_debug_unchecked = false;
 static int debug_pause = PAUSE_NONE;
 
 static const struct config_enum_entry pause_options[] = {{"none", PAUSE_NONE, false},
@@ -147,6 +148,9 @@ _PG_init(void)
 		"chat.direct_tables", "Whether sending reads and writes rows without the executor.",
 		"Off is for tests and measurements; tables with triggers take statements anyway.",
 		&chat_direct_tables, true, PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	DefineCustomBoolVariable(
+		"chat.debug_unchecked", "Whether publish_signal takes names that NOTIFY does not, for tests.", NULL,
+		&chat_debug_unchecked, false, PGC_SUSET, GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	DefineCustomEnumVariable("chat.debug_pause", "Where a transaction stops for half a second, for tests.",
 							 NULL, &debug_pause, PAUSE_NONE, pause_options, PGC_SUSET,
 							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);

@@ -38,6 +38,8 @@ extern int chat_lock_timeout;    /* ms a writer waits for a chat's row; 0 = as l
 extern int chat_horizon_overlap; /* ms */
 extern bool chat_direct_tables; /* table.c; off: everything by statements, for comparison (superusers only) */
 
+extern bool chat_debug_unchecked; /* publish.c; for tests: bad names of channels get as far as the ring */
+
 /* For tests: where transactions stop for half a second (chat.debug_pause; superusers only). */
 typedef enum
 {

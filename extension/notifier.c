@@ -19,6 +19,8 @@
  * It reads no table and holds no snapshot between batches (backend_xmin is NULL), so it is in nobody's way but
  * for commands that need its database to be empty of sessions: DROP DATABASE, ALTER DATABASE RENAME or SET TABLESPACE, CREATE
  * DATABASE with it as template. A ProcessUtility hook has it leave before these, and lets none start till they are over.
+ * PostgreSQL looks for sessions behind its checks of who may do that, and nothing of ours runs in between. So the hook asks
+ * itself first what they ask: a statement that will be refused leaves the notifier alone, or anybody could stop it.
  *
  * Called from: transaction.c. Calls: ring.c.
  */
@@ -136,7 +138,7 @@ sort_batch(const RingBatch *batch)
 }
 
 static void
-send_batch(const RingBatch *batch, bool again)
+send_batch(RingBatch *batch, bool again)
 {
 	Place *places;
 
@@ -146,14 +148,15 @@ send_batch(const RingBatch *batch, bool again)
 	places = sort_batch(batch);
 	if (batch->resync)
 		Async_Notify(RESYNC_CHANNEL, "");
+	batch->dropped = 0;
 	for (int i = 0; i < batch->count; i++)
-		ring_notify(places[i].record);
+		batch->dropped += !ring_notify(places[i].record);
 	CommitTransactionCommand();
 }
 
 /* False: it could not be sent, and should be tried again later. again: the last one could not. */
 static bool
-try_batch(const RingBatch *batch, bool again)
+try_batch(RingBatch *batch, bool again)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	volatile bool sent = false;
@@ -265,52 +268,90 @@ chat_notifier_main(Datum arg)
 	proc_exit(0); /* 0: it is not started again until somebody asks for it */
 }
 
-/* The database that the statement needs to be empty of sessions; InvalidOid = none, or this user may not run it. */
-static Oid
-emptied_database(Node *statement)
+/* The database that the statement needs to be empty of sessions; NULL = none */
+static const char *
+emptied_name(Node *statement)
 {
 	const char *name = NULL;
-	bool template = false;
 	ListCell *cell;
-	Oid database;
-	HeapTuple user;
-	bool creates;
 
 	if (IsA(statement, DropdbStmt))
-		name = ((DropdbStmt *) statement)->dbname;
-	else if (IsA(statement, RenameStmt) && ((RenameStmt *) statement)->renameType == OBJECT_DATABASE)
-		name = ((RenameStmt *) statement)->subname;
-	else if (IsA(statement, AlterDatabaseStmt))
+		return ((DropdbStmt *) statement)->dbname;
+	if (IsA(statement, RenameStmt) && ((RenameStmt *) statement)->renameType == OBJECT_DATABASE)
+		return ((RenameStmt *) statement)->subname;
+	if (IsA(statement, AlterDatabaseStmt))
 	{
 		foreach (cell, ((AlterDatabaseStmt *) statement)->options)
 			if (strcmp(((DefElem *) lfirst(cell))->defname, "tablespace") == 0)
 				name = ((AlterDatabaseStmt *) statement)->dbname;
 	}
-	else if (IsA(statement, CreatedbStmt))
+	if (IsA(statement, CreatedbStmt))
 	{
-		template = true;
+		name = "template1";
 		foreach (cell, ((CreatedbStmt *) statement)->options)
 			if (strcmp(((DefElem *) lfirst(cell))->defname, "template") == 0 &&
 				((DefElem *) lfirst(cell))->arg != NULL)
 				name = defGetString((DefElem *) lfirst(cell));
 	}
+	return name;
+}
+
+static bool
+owns(Oid database)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, GetUserId());
+#else
+	return pg_database_ownercheck(database, GetUserId());
+#endif
+}
+
+static bool
+is_template(Oid database)
+{
+	HeapTuple row = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	bool template = HeapTupleIsValid(row) && ((Form_pg_database) GETSTRUCT(row))->datistemplate;
+
+	if (HeapTupleIsValid(row))
+		ReleaseSysCache(row);
+	return template;
+}
+
+static bool
+is_taken(const char *name)
+{
+	return OidIsValid(get_database_oid(name, true));
+}
+
+/* What dbcommands.c asks of who runs the statement, and of names; who has these rights may empty the database anyway. */
+static bool
+may_empty(Node *statement, Oid database)
+{
+	if (IsA(statement, CreatedbStmt))
+		return have_createdb_privilege() && (is_template(database) || owns(database)) &&
+			   !is_taken(((CreatedbStmt *) statement)->dbname);
+	if (IsA(statement, RenameStmt))
+		return owns(database) && have_createdb_privilege() && database != MyDatabaseId &&
+			   !is_taken(((RenameStmt *) statement)->newname);
+	if (IsA(statement, DropdbStmt))
+		return owns(database) && database != MyDatabaseId && !is_template(database);
+	return owns(database) && database != MyDatabaseId;
+}
+
+/* The database that the statement, unless it is refused, needs to be empty of sessions; InvalidOid = none */
+static Oid
+emptied_database(Node *statement, ProcessUtilityContext context)
+{
+	const char *name = emptied_name(statement);
+	Oid database;
+
 	if (name == NULL)
 		return InvalidOid;
-	database = get_database_oid(name, true);
-	if (!OidIsValid(database))
+	if (!IsA(statement, RenameStmt) &&
+		(context != PROCESS_UTILITY_TOPLEVEL || IsTransactionBlock() || IsSubTransaction()))
 		return InvalidOid;
-
-	user = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
-	creates = HeapTupleIsValid(user) && ((Form_pg_authid) GETSTRUCT(user))->rolcreatedb;
-	if (HeapTupleIsValid(user))
-		ReleaseSysCache(user);
-	if (superuser() || (template && creates))
-		return database;
-#if PG_VERSION_NUM >= 160000
-	return object_ownercheck(DatabaseRelationId, database, GetUserId()) ? database : InvalidOid;
-#else
-	return pg_database_ownercheck(database, GetUserId()) ? database : InvalidOid;
-#endif
+	database = get_database_oid(name, true);
+	return OidIsValid(database) && may_empty(statement, database) ? database : InvalidOid;
 }
 
 /* Waits until no notifier of this ring is a session of its database any more. */
@@ -339,7 +380,7 @@ utility(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessU
 		QueryCompletion *completion)
 {
 	ProcessUtility_hook_type next = next_utility ? next_utility : standard_ProcessUtility;
-	Oid database = emptied_database(statement->utilityStmt);
+	volatile Oid database = emptied_database(statement->utilityStmt, context);
 	Ring *volatile ring = OidIsValid(database) ? ring_close(database) : NULL;
 
 	PG_TRY();

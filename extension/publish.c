@@ -236,7 +236,11 @@ PG_FUNCTION_INFO_V1(chat_publish_signal);
 Datum
 chat_publish_signal(PG_FUNCTION_ARGS)
 {
-	publish_signal(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	char *channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	if ((channel[0] == '\0' || strlen(channel) >= NAMEDATALEN) && !chat_debug_unchecked)
+		chat_fail("invalid_argument", "this is no name of a channel", "Use 1 to 63 bytes.");
+	publish_signal(channel);
 	PG_RETURN_VOID();
 }
 

@@ -25,6 +25,9 @@
  * Rings are few. A database claims a free one, or one whose database is idle; who gets none is left to
  * transactional NOTIFY. `closed` is for commands that need the database to be empty of sessions (notifier.c).
  *
+ * A record that NOTIFY would refuse whenever it is tried (a name or payload longer than it takes) is dropped, logged and
+ * counted when its turn comes: it must not fail the batch, or the same batch would fail for ever.
+ *
  * Locks: one LWLock a ring over all its fields, held for a copy at most; one for claiming, taken before
  * a ring's. No memory is allocated and nothing can fail in ring_push and ring_unpin: they run where an ERROR is a PANIC.
  */
@@ -39,6 +42,8 @@
 
 #define TRANCHE     "chat"
 #define BATCH_BYTES (512 * 1024) /* that a notifier sends in one transaction, about */
+#define NOTIFY_LIMIT                                                                                         \
+	(BLCKSZ - NAMEDATALEN - 128) /* bytes of a payload, and its NUL: async.c keeps it to itself */
 #define START_LIMIT 10000        /* ms in which a notifier that was asked for should have come */
 
 struct Ring
@@ -59,6 +64,7 @@ struct Ring
 	int64 published;       /* records sent, */
 	int64 overflowed;      /* transactions that found no room, */
 	int64 resyncs;         /* chat_resync sent, */
+	int64 dropped;         /* records that NOTIFY does not take, */
 	int64 batches;         /* transactions of the notifier, */
 	int64 notifiers;       /* notifiers started */
 };
@@ -133,19 +139,38 @@ ring_write_record(char *to, const RingRecord *record, const char *channels, cons
 	strlcpy(to, payload, end - to);
 }
 
-void
+/* What Async_Notify asks. The log does not tell the channel: a name is a secret. */
+static bool
+is_sendable(const char *channel, const char *payload)
+{
+	size_t name = strlen(channel);
+	size_t text = strlen(payload);
+
+	if (name > 0 && name < NAMEDATALEN && text < NOTIFY_LIMIT)
+		return true;
+	ereport(LOG, (errmsg("chat dropped a notification that NOTIFY does not take"),
+				  errdetail("Its channel's name has %zu bytes, its payload %zu.", name, text)));
+	return false;
+}
+
+bool
 ring_notify(const RingRecord *record)
 {
 	const char *channel = (const char *) (record + 1);
 	const char *payload = channel;
+	bool good = true;
 
 	for (int i = 0; i < record->channels; i++)
 		payload += strlen(payload) + 1;
 	for (int i = 0; i < record->channels; i++)
 	{
-		Async_Notify(channel, payload);
+		if (is_sendable(channel, payload))
+			Async_Notify(channel, payload);
+		else
+			good = false;
 		channel += strlen(channel) + 1;
 	}
+	return good;
 }
 
 /* Bytes of the ring, which may wrap around its end. */
@@ -192,7 +217,8 @@ assign(Ring *ring, Oid database)
 {
 	ring->database = database;
 	ring->clean = true;
-	ring->queued = ring->published = ring->overflowed = ring->resyncs = ring->batches = ring->notifiers = 0;
+	ring->queued = ring->published = ring->overflowed = ring->resyncs = ring->dropped = ring->batches =
+		ring->notifiers = 0;
 }
 
 /* Finds this database's ring, or makes one its own: a free one rather than an idle one. */
@@ -474,7 +500,8 @@ ring_done(Ring *ring, const RingBatch *batch)
 	LWLockAcquire(ring->lock, LW_EXCLUSIVE);
 	ring->tail = batch->end;
 	ring->resyncs_done = batch->resyncs;
-	ring->published += batch->count;
+	ring->published += batch->count - batch->dropped;
+	ring->dropped += batch->dropped;
 	ring->resyncs += batch->resync;
 	ring->batches++;
 	LWLockRelease(ring->lock);
@@ -495,7 +522,7 @@ ring_stat(const char *name, int64 *value)
 			const char *name;
 			int64 value;
 		} stats[] = {{"queued", 0},  {"published", 0}, {"overflowed", 0}, {"resyncs", 0},
-					 {"batches", 0}, {"notifiers", 0}, {"bytes", 0}};
+					 {"dropped", 0}, {"batches", 0},   {"notifiers", 0},  {"bytes", 0}};
 
 		LWLockAcquire(rings[i].lock, LW_SHARED);
 		ring = rings[i];
@@ -506,9 +533,10 @@ ring_stat(const char *name, int64 *value)
 		stats[1].value = ring.published;
 		stats[2].value = ring.overflowed;
 		stats[3].value = ring.resyncs;
-		stats[4].value = ring.batches;
-		stats[5].value = ring.notifiers;
-		stats[6].value = ring.head - ring.tail;
+		stats[4].value = ring.dropped;
+		stats[5].value = ring.batches;
+		stats[6].value = ring.notifiers;
+		stats[7].value = ring.head - ring.tail;
 		for (size_t k = 0; k < lengthof(stats); k++)
 			if (strcmp(stats[k].name, name) == 0)
 			{

@@ -30,8 +30,8 @@ extern uint32 ring_record_size(size_t channels_length, size_t payload_length);
 /* Writes a record whose `size` says how much; channels: names with their NULs, one behind the other. */
 extern void ring_write_record(char *to, const RingRecord *record, const char *channels, const char *payload);
 
-/* NOTIFYs each channel of the record, in the current transaction. */
-extern void ring_notify(const RingRecord *record);
+/* NOTIFYs each channel of the record, in the current transaction. False: NOTIFY would not take it, so it is dropped. */
+extern bool ring_notify(const RingRecord *record);
 
 typedef struct Ring Ring;
 
@@ -75,6 +75,7 @@ typedef struct RingBatch
 {
 	StringInfoData records; /* RingRecords, in the order of the ring */
 	int count;              /* of them */
+	int dropped;            /* of these, when it was sent last: what NOTIFY does not take */
 	uint64 end;             /* position behind the last */
 	uint64 resyncs;         /* resyncs asked for so far */
 	bool resync;            /* one is to be sent before the records */

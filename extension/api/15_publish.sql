@@ -29,7 +29,7 @@ COMMENT ON FUNCTION chat.took IS 'Whether this very transaction took the id: tri
 
 CREATE OR REPLACE FUNCTION chat.publish_signal(channel text)
 RETURNS void LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'chat_publish_signal';
-COMMENT ON FUNCTION chat.publish_signal IS 'An empty notification on one of the fixed channels, sent as events are: never with NOTIFY''s lock in a busy writer''s transaction.';
+COMMENT ON FUNCTION chat.publish_signal IS 'An empty notification on one of the fixed channels, sent as events are: never with NOTIFY''s lock in a busy writer''s transaction. MC400 invalid_argument unless the name has 1 to 63 bytes.';
 
 CREATE OR REPLACE FUNCTION chat.publish_resync()
 RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'chat_publish_resync';

@@ -2,11 +2,13 @@ CREATE OR REPLACE VIEW chat.stats AS
 SELECT 'horizon_lag_seconds' AS name, CASE WHEN NOT pg_is_in_recovery() THEN greatest(extract(epoch FROM chat.id_time(chat.last_id()) - chat.id_time(chat.horizon())), 0) END AS value,
 	'how far read_events and the cursors of sync stay behind the last id: an open transaction holds them back' AS description
 UNION ALL
-SELECT 'ids_made', chat.delivery_stat('ids'), 'ids taken since the server''s start, in all its databases; this and the next eight are NULL where the library is not preloaded or has no ring yet'
+SELECT 'ids_made', chat.delivery_stat('ids'), 'ids taken since the server''s start, in all its databases; this and the next nine are NULL where the library is not preloaded or has no ring yet'
 UNION ALL
 SELECT 'notifications_queued', chat.delivery_stat('queued'), 'put into the ring by committed transactions'
 UNION ALL
 SELECT 'notifications_published', chat.delivery_stat('published'), 'of these, sent by the notifier'
+UNION ALL
+SELECT 'notifications_dropped', chat.delivery_stat('dropped'), 'of these, not sent, as NOTIFY does not take such a name or payload; the log has each'
 UNION ALL
 SELECT 'ring_bytes', chat.delivery_stat('bytes'), 'waiting in the ring'
 UNION ALL

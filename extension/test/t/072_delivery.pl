@@ -96,11 +96,52 @@ for my $command ('CREATE DATABASE copy TEMPLATE busy', 'ALTER DATABASE busy RENA
 	is($node->safe_psql($name, "SELECT chat.send_message($carol, $notes, 'x'); " . chat_settle()) =~ /1$/, 1, 'and delivery goes on there');
 }
 is(sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'chat notifier'"), '1', 'the notifiers of databases that are gone are gone');
-sql("CREATE ROLE nobody LOGIN");
+
+# A statement that is refused leaves the notifier alone: in a loop it would stop delivery for everybody
+sql("CREATE ROLE nobody LOGIN; CREATE ROLE creator LOGIN CREATEDB; CREATE DATABASE taken OWNER creator");
+send_message('before the loop');
+heard();
 $pid = sql($notifier);
-my ($status, $out, $error) = $node->psql('template1', 'SET ROLE nobody; DROP DATABASE postgres');
-like($error, qr/must be owner/, 'who may not drop a database');
-is(sql($notifier), $pid, 'does not disturb its notifier');
+for my $refused (
+	['nobody', 'DROP DATABASE postgres', 'must be owner'], ['nobody', 'CREATE DATABASE copy TEMPLATE postgres', 'permission denied to create'],
+	['nobody', 'ALTER DATABASE postgres RENAME TO mine', 'must be owner'], ['nobody', 'ALTER DATABASE postgres SET TABLESPACE pg_default', 'must be owner'],
+	['creator', 'CREATE DATABASE copy TEMPLATE postgres', 'permission denied to copy'], ['creator', 'DROP DATABASE postgres', 'must be owner'],
+	['creator', 'ALTER DATABASE postgres RENAME TO mine', 'must be owner'], ['creator', 'CREATE DATABASE taken TEMPLATE postgres', 'permission denied to copy|already exists'],
+	['postgres', 'CREATE DATABASE taken TEMPLATE postgres', 'already exists'], ['postgres', 'ALTER DATABASE postgres RENAME TO taken', 'already exists'],
+	['postgres', 'BEGIN; CREATE DATABASE copy TEMPLATE postgres', 'cannot run inside a transaction block'])
+{
+	my ($role, $command, $why) = @$refused;
+	my ($status, $out, $error) = $node->psql('template1', "SET ROLE $role;\n" . "$command;\nROLLBACK;\n" x 20, on_error_stop => 0);
+
+	like($error, qr/$why/, "refused to $role: $command");
+	send_message("after $command by $role");
+	is_deeply([heard()], ["after $command by $role"], 'and events go on');
+	is(sql($notifier), $pid, 'by the same notifier');
+}
+sql("DROP DATABASE taken");
+
+# Who may copy a template, and no more, does so while its notifier is at work
+sql('CREATE DATABASE model IS_TEMPLATE true');
+$node->safe_psql('model', "CREATE EXTENSION chat CASCADE; SELECT chat.open_direct_chat(u.id, u.id) FROM chat.create_user('gail') u");
+$node->safe_psql('model', "SELECT chat.send_message(u.id, (SELECT id FROM chat.chats), 'x') FROM chat.users u");
+sql('SET ROLE creator; CREATE DATABASE copy TEMPLATE model');
+is($node->safe_psql('copy', "SELECT count(*) FROM chat.messages"), '1', 'who may copy a template does');
+sql($_) for 'ALTER DATABASE model IS_TEMPLATE false', 'DROP DATABASE model', 'DROP DATABASE copy';
+
+# A record that NOTIFY does not take: refused where it is made, and should there be one, dropped, counted and logged
+for my $name ('', 'x' x 64)
+{
+	my ($status, $out, $error) = $node->psql('postgres', "SELECT chat.publish_signal('$name')");
+	like($error, qr/this is no name of a channel/, 'a name of ' . length($name) . ' bytes is refused');
+}
+$pid = sql($notifier);
+my $seen = -s $node->logfile;
+sql("SET chat.debug_unchecked = on; SELECT chat.publish_signal(repeat('x', 100)); SELECT chat.send_message($alice, $chat, 'with a bad one')");
+send_message('behind a bad one');
+is_deeply([heard()], ['with a bad one', 'behind a bad one'], 'a record that cannot be sent holds up nothing');
+is(sql($notifier), $pid, 'nor does it end the notifier');
+is(stat_of('notifications_dropped'), '1', 'it is counted');
+ok($node->log_contains(qr/chat dropped a notification that NOTIFY does not take/, $seen), 'and logged');
 
 # More databases than rings: the third publishes by itself
 for my $name ('second', 'third')
@@ -142,6 +183,12 @@ isnt(sql("SELECT chat.user_channel($bob)"), $channel, 'a rotated key renames the
 is_deeply([heard()], ['chat_resync'], 'and listeners hear that they should look');
 send_message('on the new channel');
 is_deeply([heard()], [], 'the old name is silent');
+
+# In the database that others are made from
+$node->safe_psql('template1', "CREATE EXTENSION chat CASCADE; SELECT chat.open_direct_chat(u.id, u.id) FROM chat.create_user('gail') u;");
+$node->safe_psql('template1', "SELECT chat.send_message(u.id, (SELECT id FROM chat.chats), 'x') FROM chat.users u");
+sql('CREATE DATABASE plain');
+is($node->safe_psql('plain', 'SELECT count(*) FROM chat.messages'), '1', 'a database can be made while template1 has a notifier');
 
 # Without a place for a worker; and without preload
 my $small = chat_node('small', conf => "max_worker_processes = 1\n");
