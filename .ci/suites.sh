@@ -351,6 +351,16 @@ random_calls()
 	exec extension/test/random.sh
 }
 
+# Which attacks, and for how long, one likes.
+bench_hostile()
+{
+	.ci/packages run test
+	.ci/install
+	node_packages
+	trap sweep EXIT
+	node gateway/test/hostile/hostile.js
+}
+
 # As long, from which seed, and with which bug one likes.
 check_delivery()
 {
@@ -385,6 +395,10 @@ bench-calls)
 bench)
 	make -s bench-build
 	bench_script gateway/bench/bench.sh
+	exit
+	;;
+bench-hostile)
+	bench_hostile
 	exit
 	;;
 soak)

@@ -5,7 +5,7 @@
 
 suites_run = exec .ci/suites.sh
 
-.PHONY: run psql env reset test test-extension test-gateway bench-ids bench-send bench-calls bench-domain bench-sync bench-delivery bench soak test-random test-minimal test-full-queue check-delivery lint format help
+.PHONY: run psql env reset test test-extension test-gateway bench-ids bench-send bench-calls bench-domain bench-sync bench-delivery bench bench-hostile soak test-random test-minimal test-full-queue check-delivery lint format help
 
 run: ## page and chat on http://127.0.0.1:8080 (PORT=8081, DEMO=1 for demo users); Ctrl-C ends it
 	@exec gateway/run.sh
@@ -66,6 +66,9 @@ bench-delivery: ## what delivery costs senders, and how soon it is done, on a cl
 
 bench: ## the load generator's standard set against the bars, on a cluster and a gateway of its own
 	@exec .ci/suites.sh bench
+
+bench-hostile: ## what a bystander bears while one user attacks, attack by attack (ATTACK=search,register SECONDS=10 RUNS=3)
+	@ATTACK='$(ATTACK)' SECONDS='$(SECONDS)' RUNS='$(RUNS)' exec .ci/suites.sh bench-hostile
 
 soak: ## whether a worker's memory stays where it is, over calls and connects (CALLS=1000000 CONNECTS=100000)
 	@CALLS='$(or $(CALLS),1000000)' CONNECTS='$(or $(CONNECTS),100000)' exec .ci/suites.sh soak

@@ -123,7 +123,8 @@ export async function refused(promise)
 // One WebSocket. Frames are sorted into answers to call(), events, cursors, and the rest, which reply() hands out.
 export class Socket
 {
-	constructor(url, headers = {}, protocols = ['chat.v1'])
+	// `options` are those of a connection, as localAddress.
+	constructor(url, headers = {}, protocols = ['chat.v1'], options = {})
 	{
 		this.waiting = new Map(); // id → {resolve, reject} of call()
 		this.events = [];
@@ -132,7 +133,7 @@ export class Socket
 		this.pushes = []; // [method, params] of all that was not asked for, as it came; nothing is taken out
 		this.wakers = new Set(); // run at each frame and at the end
 		this.nextId = 1;
-		this.ws = new WebSocket(url, protocols, { headers, perMessageDeflate: false });
+		this.ws = new WebSocket(url, protocols, { headers, perMessageDeflate: false, ...options });
 		this.opened = new Promise((resolve, reject) => {
 			this.ws.once('open', resolve);
 			this.ws.once('unexpected-response', (_, response) => {
