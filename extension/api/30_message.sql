@@ -136,7 +136,7 @@ BEGIN
 		send_direct_message.expires_in) s;
 END
 $$;
-COMMENT ON FUNCTION chat.send_direct_message IS 'send_message to the direct chat with this user, which is opened when there is none; answers its chat_id too. MC404 no_such_user, and what send_message answers.';
+COMMENT ON FUNCTION chat.send_direct_message IS 'send_message to the direct chat with this user, which is opened when there is none; answers its chat_id too. MC404 no_such_user, and what open_direct_chat and send_message answer.';
 GRANT EXECUTE ON FUNCTION chat.send_direct_message TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.forward_message(actor_id bigint, chat_id bigint, message_id bigint, to_chat_id bigint, client_key text DEFAULT NULL,

@@ -7,6 +7,7 @@ CREATE SCHEMA bench;
 CREATE TABLE bench.chats (client integer NOT NULL, members integer NOT NULL, chat_id bigint NOT NULL, sender_id bigint NOT NULL,
 	PRIMARY KEY (members, client));
 SELECT chat.set_setting('members_per_call_max', '1000') \g /dev/null
+SELECT chat.set_setting('approaches_max', '1000000') \g /dev/null
 SELECT chat.set_setting('presence_lease', '1 hour') \g /dev/null
 
 CREATE FUNCTION bench.make_group(members integer) RETURNS void LANGUAGE plpgsql AS $$

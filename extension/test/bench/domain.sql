@@ -4,6 +4,7 @@
 \set QUIET on
 SET client_min_messages = warning;
 SELECT chat.set_setting('password_cost', '4') \g /dev/null
+SELECT chat.set_setting('approaches_max', '1000000') \g /dev/null
 SELECT (chat.create_user('bench_many')).id AS many \gset
 SELECT (chat.create_user('bench_some')).id AS some \gset
 SELECT count(chat.create_user('bench' || lpad(n::text, 5, '0'))) FROM generate_series(1, 5000) n \g /dev/null

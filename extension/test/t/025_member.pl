@@ -36,6 +36,7 @@ is_deeply(heard("SELECT chat.save_draft($alice, $direct, repeat(E'\\x01', 4096))
 
 # Growing: 16 members and one more
 $node->safe_psql('postgres', "SELECT chat.create_user('many' || n) FROM generate_series(1, 9999) n");
+$node->safe_psql('postgres', "SELECT chat.set_setting('approaches_max', '1000000')");
 $group = $node->safe_psql('postgres', "SELECT id FROM chat.create_group($alice, 'Large', ARRAY(SELECT id FROM chat.users WHERE user_name = 'bob' OR user_name ~ '^many[0-9]\$'))");
 $node->safe_psql('postgres', "SELECT chat.add_members($alice, $group, ARRAY(SELECT id FROM chat.users WHERE user_name ~ '^many1[0-4]\$'))");
 is_deeply(heard("SELECT chat.add_members($alice, $group, ARRAY[$carol]); SELECT chat.send_message($alice, $group, 'x')"),

@@ -149,6 +149,7 @@ async function main()
 	try
 	{
 		await lab.sql("SELECT chat.set_setting('sync_chat_limit', '40')");
+		await lab.sql("SELECT chat.set_setting('approaches_max', '1000000'), chat.set_setting('approaches_to_one_max', '1000000')");
 		const users = await makeUsers(lab);
 		const chats = await makeChats(lab, users);
 		devices = users.flatMap(({ id, name, tokens }) => tokens.map((token, i) =>
