@@ -14,7 +14,7 @@ gw_asan = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit
 
 gw_sources = $(wildcard gateway/main.c gateway/base/*.c gateway/codec/*.c gateway/io/*.c gateway/pg/*.c \
 	gateway/chat/*.c gateway/net/*.c)
-gw_pure = $(wildcard gateway/base/*.c gateway/codec/*.c) gateway/chat/roster.c
+gw_pure = $(wildcard gateway/base/*.c gateway/codec/*.c) gateway/chat/roster.c gateway/pg/queue.c
 gw_objects = $(patsubst gateway/%.c,build/gateway/plain/%.o,$(gw_sources))
 gw_asan_objects = $(patsubst gateway/%.c,build/gateway/asan/%.o,$(gw_sources))
 

@@ -92,10 +92,13 @@ static const struct knob knobs[] = {
 	WORD(use_listen, switch_words, "on", "off: no LISTEN connection; events come from chat.outbox alone (chat.delivery = outbox)"),
 	VALUE(cursor_interval, KNOB_DURATION, "10s", 50, 3600000, "how often sockets are told how far all has arrived, when anything has"),
 	VALUE(outbox_interval, KNOB_DURATION, "100ms", 10, 60000, "how often chat.outbox is looked into, with chat.delivery = outbox"),
-	VALUE(replay_size, KNOB_NUMBER, "2", 1, 64, "connections per worker for replays; as many run at a time"),
 	VALUE(pool_size, KNOB_NUMBER, "4", 1, 64, "connections per worker for grouped calls (messages); a chat stays on one"),
-	VALUE(single_size, KNOB_NUMBER, "2", 1, 64, "connections per worker for calls that run alone"),
-	VALUE(anonymous_size, KNOB_NUMBER, "2", 1, 64, "connections per worker for calls before login (password hashing)"),
+	VALUE(single_share, KNOB_NUMBER, "3", 1, 64, "shared connections per worker that calls that run alone may hold at a time. A worker holds pool_size + 2 connections and one for LISTEN, and at most pool_size + all shares + 4 and that one"),
+	VALUE(sign_in_share, KNOB_NUMBER, "2", 1, 64, "the same for log_in (password hashing)"),
+	VALUE(anonymous_share, KNOB_NUMBER, "1", 1, 64, "the same for other calls before login, such as register_user"),
+	VALUE(replay_share, KNOB_NUMBER, "2", 1, 64, "the same for replays; as many run at a time"),
+	VALUE(files_share, KNOB_NUMBER, "2", 1, 64, "the same for pieces of files. Where a share is more than 1, one user never holds all of it"),
+	VALUE(calls_waiting, KNOB_NUMBER, "256", 1, 10000, "calls of one user, or one address before login, that may wait for the same connections; beyond: 429 too_many_calls"),
 	TEXT(schemas, "chat", "schemas whose granted functions are wire methods, comma-separated"),
 	{"trusted_proxies", KNOB_NETWORKS, offsetof(struct config, trusted_proxies), "", 0, 0, NULL, "addresses or networks, comma-separated, whose X-Forwarded-For tells the client's address; empty: none"},
 	{"metrics_from", KNOB_NETWORKS, offsetof(struct config, metrics_from), "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7", 0, 0, NULL, "addresses or networks, comma-separated, that may read /metrics, by the client's address; others: 403"},
@@ -109,12 +112,11 @@ static const struct knob knobs[] = {
 	VALUE(group_limit, KNOB_NUMBER, "64", 1, 1000, "calls that may share one transaction"),
 	VALUE(watch_limit, KNOB_NUMBER, "500", 0, 10000, "users whose presence one socket may watch"),
 	VALUE(max_sockets, KNOB_NUMBER, "0", 0, 1000000, "sockets per worker; beyond: 503; 0: as many as there are descriptors for"),
-	VALUE(calls_per_second, KNOB_NUMBER, "0", 0, 100000, "calls a second of one session, by whatever sockets, or of one address before login; beyond: 429; 0: any number"),
+	VALUE(calls_per_second, KNOB_NUMBER, "0", 0, 100000, "calls a second of one user, by whatever sockets, or of one address before login; beyond: 429 rate_limited; 0: any number"),
 	VALUE(calls_burst, KNOB_NUMBER, "100", 1, 100000, "calls that may come at once under calls_per_second"),
 	TEXT(allowed_origins, "", "origins, comma-separated, whose pages may use the gateway besides those it serves itself; *: all"),
 	TEXT(ticket_secret, "", "secret that the key of tickets is made of, the same for all gateways behind one name; empty: a new key at each start"),
 	VALUE(ticket_lifetime, KNOB_DURATION, "5min", 1000, 86400000, "how long create_ticket's answer opens its file"),
-	VALUE(files_size, KNOB_NUMBER, "2", 1, 64, "connections per worker for pieces of files"),
 	VALUE(file_timeout, KNOB_DURATION, "5min", 1000, 3600000, "longest run of one call of a transfer; the last one of an upload reads the whole file"),
 	VALUE(max_transfers, KNOB_NUMBER, "256", 1, 100000, "files on their way in or out per worker, each with at most 1 MB of memory; beyond: 503"),
 	VALUE(max_sockets_per_address, KNOB_NUMBER, "0", 0, 1000000, "sockets per worker from one address that is no trusted proxy; beyond: 429; 0: any number"),
@@ -150,6 +152,7 @@ static const char *const reloadable[] = {
 	"calls_burst",
 	"calls_in_flight",
 	"calls_per_second",
+	"calls_waiting",
 	"cursor_interval",
 	"drain_seconds",
 	"drain_timeout",
@@ -171,26 +174,52 @@ static const char *const reloadable[] = {
 };
 /* clang-format on */
 
+/* Settings of earlier releases, and what stands for them now. */
+static const struct
+{
+	const char *name;
+	const char *now;
+} former[] = {{"single_size", "single_share"},
+			  {"anonymous_size", "sign_in_share and anonymous_share"},
+			  {"replay_size", "replay_share"},
+			  {"files_size", "files_share"}};
+
 static const struct unit durations[] = {{"ms", 1}, {"s", 1000}, {"min", 60000}, {"", 1000}, {NULL, 0}};
 static const struct unit sizes[] = {{"B", 1}, {"kB", 1024}, {"MB", 1 << 20}, {"", 1}, {NULL, 0}};
 static const struct unit numbers[] = {{"", 1}, {NULL, 0}};
 
-#define CHECK_FLAG "--check"
-#define KNOB_COUNT (sizeof knobs / sizeof knobs[0])
+#define CHECK_FLAG   "--check"
+#define KNOB_COUNT   (sizeof knobs / sizeof knobs[0])
+#define FORMER_COUNT (sizeof former / sizeof former[0])
 
-/* Names compare with dashes and underscores alike, whatever the case. */
+/* With dashes and underscores alike, whatever the case of b. */
+static bool
+is_same_name(const char *a, const char *b)
+{
+	while (*a != '\0' && *a == (*b == '-' ? '_' : tolower((unsigned char) *b)))
+		a++, b++;
+	return *a == '\0' && *b == '\0';
+}
+
 static const struct knob *
 knob_find(const char *name)
 {
 	for (size_t i = 0; i < KNOB_COUNT; i++)
 	{
-		const char *a = knobs[i].name;
-		const char *b = name;
-
-		while (*a != '\0' && *a == (*b == '-' ? '_' : tolower((unsigned char) *b)))
-			a++, b++;
-		if (*a == '\0' && *b == '\0')
+		if (is_same_name(knobs[i].name, name))
 			return &knobs[i];
+	}
+	return NULL;
+}
+
+/* What stands for a setting of an earlier release; NULL: it never was one. */
+static const char *
+present_name(const char *name)
+{
+	for (size_t i = 0; i < FORMER_COUNT; i++)
+	{
+		if (is_same_name(former[i].name, name))
+			return former[i].now;
 	}
 	return NULL;
 }
@@ -309,10 +338,12 @@ bool
 config_set(struct config *target, const char *name, const char *text, char *why, size_t size)
 {
 	const struct knob *knob = knob_find(name);
+	const char *now = present_name(name);
 
 	if (knob != NULL)
 		return knob_set(knob, target, text, why, size);
-	snprintf(why, size, "there is no setting \"%.100s\"", name);
+	snprintf(why, size, "there is no setting \"%.100s\"%s%s", name, now ? " any more: set " : "",
+			 now ? now : "");
 	return false;
 }
 
@@ -388,11 +419,11 @@ load_file(const char *path)
 }
 
 static const char *
-environment(const struct knob *knob)
+environment(const char *setting)
 {
 	char name[64];
 
-	snprintf(name, sizeof name, "CHAT_GATEWAY_%s", knob->name);
+	snprintf(name, sizeof name, "CHAT_GATEWAY_%s", setting);
 	for (char *p = name; *p != '\0'; p++)
 		*p = (char) toupper((unsigned char) *p);
 	return getenv(name);
@@ -402,18 +433,23 @@ static bool
 load_environment(void)
 {
 	char why[512];
+	bool good = true;
 
-	for (size_t i = 0; i < KNOB_COUNT; i++)
+	for (size_t i = 0; good && i < KNOB_COUNT; i++)
 	{
-		const char *text = environment(&knobs[i]);
+		const char *text = environment(knobs[i].name);
 
-		if (text != NULL && !knob_set(&knobs[i], &config, text, why, sizeof why))
-		{
-			fprintf(stderr, "chat-gateway: environment: %s\n", why);
-			return false;
-		}
+		good = text == NULL || knob_set(&knobs[i], &config, text, why, sizeof why);
 	}
-	return true;
+	for (size_t i = 0; good && i < FORMER_COUNT; i++)
+	{
+		const char *text = environment(former[i].name);
+
+		good = text == NULL || config_set(&config, former[i].name, text, why, sizeof why);
+	}
+	if (!good)
+		fprintf(stderr, "chat-gateway: environment: %s\n", why);
+	return good;
 }
 
 /* One flag at argv[*at]; sets *at to its last word. With `only`, flags for other knobs are checked and passed over. */

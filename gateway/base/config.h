@@ -18,10 +18,13 @@ struct config
 	int use_listen;           /* LISTEN at all */
 	int cursor_interval;      /* milliseconds between cursors */
 	int outbox_interval;      /* milliseconds between looks into the outbox */
-	int replay_size;          /* replays at a time, and connections for them, per worker */
 	int pool_size;            /* grouped connections per worker */
-	int single_size;          /* connections per worker for calls that run alone */
-	int anonymous_size;       /* connections per worker for calls before login */
+	int single_share;         /* shared connections per worker that calls that run alone may hold */
+	int sign_in_share;        /* the same for log_in */
+	int anonymous_share;      /* the same for other calls before login */
+	int replay_share;         /* the same for replays; as many run at a time */
+	int files_share;          /* the same for pieces of files */
+	int calls_waiting;        /* calls of one user, or one address, that may wait in one queue of the pool */
 	char *schemas;            /* exposed schemas, comma-separated */
 	char *metrics_from;       /* networks that may read /metrics */
 	char *trusted_proxies;    /* networks whose X-Forwarded-For is believed */
@@ -59,12 +62,11 @@ struct config
 	int log_format;           /* enum log_format */
 
 	/* Over HTTP, and whoever connects. */
-	int calls_per_second;        /* of one login, or one address; 0: no limit */
+	int calls_per_second;        /* of one user, or one address; 0: no limit */
 	int calls_burst;             /* as many at once */
 	char *allowed_origins;       /* of pages that may use it from elsewhere */
 	char *ticket_secret;         /* what tickets' key is made of; empty: of chance */
 	int ticket_lifetime;         /* milliseconds */
-	int files_size;              /* connections per worker for pieces of files */
 	int file_timeout;            /* milliseconds that one call of a transfer may take */
 	int max_transfers;           /* files on their way at a time, per worker */
 	int max_sockets_per_address; /* per worker and client address; 0: no limit */

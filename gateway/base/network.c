@@ -6,7 +6,7 @@
  * X-Forwarded-For grows to the right: each proxy adds whom it heard. So what stands left of an address that is not
  * trusted may be anybody's invention, and the walk from the right ends there; it also ends before what is no address.
  *
- * Called from: base/config, net/ws. Calls: libc.
+ * Called from: base/config, chat/session, net/. Calls: base/hash, libc.
  */
 #include "base/network.h"
 
@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/hash.h"
 
 /* An IPv4 address lies in its IPv6 form, ::ffff:a.b.c.d, so that one comparison serves both. */
 struct network
@@ -110,6 +112,18 @@ network_list_has(const char *list, const char *address)
 
 	return read_network(address, strlen(address), &network) && network.bits == 128 &&
 		   walk(list, network.address);
+}
+
+int64_t
+network_key(const char *address)
+{
+	struct network network;
+	bool known = read_network(address, strlen(address), &network);
+	bool four = known && memcmp(network.address, mapped, sizeof mapped) == 0;
+	uint64_t hash = known ? hash_bytes(network.address, four ? sizeof network.address : 8)
+						  : hash_bytes(address, strlen(address));
+
+	return (int64_t) (hash | UINT64_C(1) << 63);
 }
 
 static void

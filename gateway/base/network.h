@@ -5,10 +5,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 extern bool
 network_list_is_valid(const char *list); /* addresses and address/bits, commas between; may be empty */
 extern bool network_list_has(const char *list, const char *address);
+
+/* Below 0, the same for addresses that one client can have at will: one of IPv4, or the /64 of one of IPv6. */
+extern int64_t network_key(const char *address);
 
 /* The client behind trusted proxies: `out` is the peer, or the last one in `forwarded` that is not itself trusted. */
 extern void network_client(const char *trusted, const char *peer, const char *forwarded, char *out,

@@ -518,6 +518,14 @@ argument(const struct call *call, int at)
 	return at < 0 ? NULL : call->pg.values[at];
 }
 
+static enum pg_lane
+lane_of(const struct method *method)
+{
+	if (method->anonymous)
+		return method->logs_in ? LANE_SIGN_IN : LANE_ANONYMOUS;
+	return method->groupable ? LANE_GROUPED : LANE_SINGLE;
+}
+
 static void
 route(struct call *call, const struct session *session)
 {
@@ -527,16 +535,11 @@ route(struct call *call, const struct session *session)
 	call->pg.statement = &method->statement;
 	call->pg.done = on_done;
 	call->pg.chat = chat ? strtoll(chat, NULL, 10) : 0;
-	call->pg.lane = method->anonymous ? LANE_ANONYMOUS : method->groupable ? LANE_GROUPED : LANE_SINGLE;
+	call->pg.lane = lane_of(method);
+	call->pg.user = method->anonymous ? session->origin : session->user_id;
 	call->pg.alone = !method->checked || loop_now() < session->alone_until;
 	call->pg.repeatable = method->groupable && argument(call, method->key_parameter) != NULL;
 	span_mark(&call->span, call->arena, &call->pg);
-}
-
-static bool
-is_log_in(const struct call *call)
-{
-	return call->method->anonymous && strcmp(call->method->name, "log_in") == 0;
 }
 
 /* Find the method, check who asks and what. False: `error` says why not. */
@@ -549,7 +552,7 @@ prepare(struct call *call, const struct session *session, struct rpc_error *erro
 		*error = fault_unknown_method();
 	else if (!call->method->anonymous && session->user_id == 0)
 		*error = fault_not_authenticated();
-	else if (is_log_in(call) && session->user_id != 0)
+	else if (call->method->logs_in && session->user_id != 0)
 		*error = fault_already_authenticated();
 	else if (check_names(call, error) && encode_arguments(call, session, error))
 	{
@@ -605,7 +608,7 @@ start(struct call *call, struct session *session)
 	call->state = CALL_RUNNING;
 	call->pg.weight = *call->method->weight;
 	session->expected += call->pg.weight;
-	if (is_log_in(call))
+	if (call->method->logs_in)
 		session->login_pending = true;
 	pool_submit(&call->pg);
 }
@@ -640,10 +643,12 @@ consider(struct call *call, struct session *session)
 	call->catalog = catalog_share();
 	if (run_native(call, session))
 		return false;
-	if (call->catalog != NULL && prepare(call, session, &error))
-		return true;
-	refuse(call, error);
-	return false;
+	if (call->catalog == NULL || !prepare(call, session, &error))
+	{
+		refuse(call, error);
+		return false;
+	}
+	return true;
 }
 
 void
@@ -733,7 +738,7 @@ answer(struct call *call, struct session *session, const struct pg_result *resul
 	}
 	else if (!reply_has_room(call->reply, text.length))
 		call_fail(call, &large);
-	else if (is_log_in(call) && (session == NULL || !session->visitor))
+	else if (call->method->logs_in && (session == NULL || !session->visitor))
 		continue_log_in(call, session, result, &text);
 	else
 		call_succeed(call, text.data, text.length);
@@ -762,7 +767,7 @@ on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *res
 		weigh(call->method, result_size(result));
 	if (session != NULL && pg->spoiled)
 		session->alone_until = loop_now() + ALONE_TIME;
-	if (session != NULL && is_log_in(call))
+	if (session != NULL && call->method->logs_in)
 		session->login_pending = false;
 	if (verdict == PG_DONE)
 		answer(call, session, result);

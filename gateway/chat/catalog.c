@@ -262,6 +262,7 @@ read_method(struct catalog *catalog, const struct pg_result *result, int row)
 
 	method->name = copy_text(catalog, result_value(result, row, COLUMN_METHOD, NULL));
 	method->anonymous = is_true(result, row, COLUMN_ANONYMOUS);
+	method->logs_in = method->anonymous && strcmp(method->name, "log_in") == 0;
 	method->groupable = is_true(result, row, COLUMN_GROUPABLE);
 	method->weight = arena_alloc(catalog->arena, sizeof *method->weight);
 	if (read_shape(method, result_value(result, row, COLUMN_RESULT, NULL)))

@@ -48,6 +48,7 @@ struct method
 {
 	const char *name;              /* on the wire */
 	bool anonymous;                /* before login */
+	bool logs_in;                  /* it is log_in: its token is for the socket */
 	bool groupable;                /* may share a transaction and run again */
 	bool checked;                  /* codec/value checks every parameter: none can fail at Bind */
 	enum result_shape shape;       /* of the answer */

@@ -155,6 +155,7 @@ start(struct errand *errand)
 	set_arguments(errand);
 	errand->pg.statement = &errand->method->statement;
 	errand->pg.lane = LANE_FILES;
+	errand->pg.user = errand->user_id;
 	errand->pg.repeatable = is_repeatable(errand);
 	errand->pg.done = on_done;
 	span_mark(&errand->span, errand->arena, &errand->pg);

@@ -229,6 +229,12 @@ fault_from_database(enum pg_verdict verdict, const struct pg_result *result, con
 		case PG_FAILED:
 			failure = result_failure(result);
 			return from_sqlstate(&failure, what);
+		case PG_CROWDED:
+			return (struct rpc_error){.code = 429,
+									  .message = "too many of your calls are waiting",
+									  .reason = "too_many_calls",
+									  .hint = "wait for answers before you send more",
+									  .retry_after = RETRY_SOON};
 		case PG_LATE:
 			return (struct rpc_error){.code = 503,
 									  .message = "too many calls are waiting",

@@ -32,6 +32,7 @@ struct hub_user
 	enum hub_state state;        /* above */
 	struct list reading;         /* in one of channel.c's or large.c's lists, as his state says */
 	struct roster_user chats;    /* the large chats that he is in */
+	struct replay *replaying;    /* the one that takes his turn: in line or ASKED; replay.c's */
 	bool attended;               /* heard without a session: for watch.c */
 	struct task reap;            /* frees him when no session came back by the end of the turn */
 	char id[24];                 /* decimal */

@@ -40,6 +40,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/network.h"
 #include "chat/alive.h"
 #include "chat/call.h"
 #include "chat/channel.h"
@@ -288,6 +289,7 @@ confirm(struct login *login)
 								 .lengths = text_only,
 								 .formats = text_only,
 								 .lane = LANE_OWN,
+								 .user = login->user_id,
 								 .repeatable = true,
 								 .done = on_confirmed};
 	pool_submit(&login->pg);
@@ -422,6 +424,7 @@ open_with(struct login *login, const struct pg_statement *statement)
 								 .lengths = text_only,
 								 .formats = text_only,
 								 .lane = LANE_OWN,
+								 .user = login->user_id != 0 ? login->user_id : network_key(login->address),
 								 .repeatable = true,
 								 .done = on_checked};
 	pool_submit(&login->pg);

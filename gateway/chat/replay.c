@@ -8,8 +8,9 @@
  *
  * 1. A session enters a replay with the id up to which it has everything: its `since` with authenticate, or, after a loss
  *	  (hub.c), its own cursor. Sessions of one user with the same cursor share a replay that has not begun: one query serves them.
- * 2. It waits until its user is KNOWN: whatever is published from then on reaches him. At most replay_size run at a time;
- *	  the others wait in line, and after each page a replay goes to the end of the line.
+ * 2. It waits until its user is KNOWN: whatever is published from then on reaches him. At most replay_share run at a time;
+ *	  the others wait in line, and after each page a replay goes to the end of the line. Of a user's replays one at a time
+ *	  stands there, and after its page it is another one's turn.
  * 3. A page is one call of chat.sync. Its events go out as they are, each with its own text: durable ones in the order of
  *	  their ids, then states; `chat_reset` and `reset` as pushes of their own. What a replay pushes is never dropped: the
  *	  next page is not asked for while more than half of outbound_limit waits for a session; one that is slow goes on alone.
@@ -86,7 +87,7 @@ struct replay
 	struct list held;      /* struct held */
 	int held_count;        /* of them */
 	size_t held_bytes;     /* of their text */
-	char user_id[24];      /* parameters */
+	char user_id[24];      /* parameters, this one since it was READY first */
 	char since_text[24];   /* of the */
 	const char *values[3]; /* call */
 	struct pg_call call;   /* for a page */
@@ -135,9 +136,22 @@ drop_held(struct replay *replay)
 	replay->held_bytes = 0;
 }
 
+/* Its user's turn is free for another one of theirs. NULL: it was not its turn, or the user is gone. */
+static struct hub_user *
+leave_line(struct replay *replay)
+{
+	struct hub_user *user = hub_find(replay->user_id);
+
+	if (user == NULL || user->replaying != replay)
+		return NULL;
+	user->replaying = NULL;
+	return user;
+}
+
 static void
 replay_free(struct replay *replay)
 {
+	leave_line(replay);
 	list_remove(&replay->node);
 	timer_clear(&replay->pause);
 	drop_held(replay);
@@ -178,11 +192,14 @@ get_ready(struct replay *replay)
 {
 	struct session *session = first_session(replay);
 
-	if (replay->asked || !list_empty(&replay->node) || replay->pause.place != 0 || !hub_is_known(session))
+	if (replay->asked || !list_empty(&replay->node) || replay->pause.place != 0 || !hub_is_known(session) ||
+		session->user->replaying != NULL)
 		return;
 	replay->slow = replay->sessions.next == replay->sessions.prev && is_slow(session);
 	if (replay->slow)
 		return;
+	memcpy(replay->user_id, session->user->id, sizeof replay->user_id);
+	session->user->replaying = replay;
 	list_append(&ready, &replay->node);
 	go_on();
 }
@@ -421,10 +438,26 @@ take_page(struct replay *replay, const struct pg_result *result)
 	after_page(replay, is_true(result, COLUMN_MORE));
 }
 
+/* The turn of this one, whose user may be gone by now, is over: his others' comes. */
+static void
+pass_on(struct hub_user *user, const struct replay *before)
+{
+	if (user == NULL)
+		return;
+	for (struct list *node = user->sessions.next; node != &user->sessions; node = node->next)
+	{
+		struct replay *other = list_entry(node, struct session, neighbours)->replay;
+
+		if (other != NULL && other != before)
+			get_ready(other);
+	}
+}
+
 static void
 on_page(struct pg_call *call, enum pg_verdict verdict, const struct pg_result *result)
 {
 	struct replay *replay = list_entry(call, struct replay, call);
+	struct hub_user *user;
 
 	running--;
 	if (verdict == PG_DONE && result_rows(result) == 1)
@@ -432,6 +465,8 @@ on_page(struct pg_call *call, enum pg_verdict verdict, const struct pg_result *r
 	else
 		on_failure(replay, verdict, result);
 	replay->asked = false;
+	user = leave_line(replay);
+	pass_on(user, replay);
 	if (list_empty(&replay->sessions))
 		replay_free(replay);
 	else
@@ -469,7 +504,6 @@ ask(struct replay *replay)
 	begin_page(replay);
 	replay->asked = true;
 	running++;
-	memcpy(replay->user_id, first_session(replay)->user->id, sizeof replay->user_id);
 	snprintf(replay->since_text, sizeof replay->since_text, "%" PRId64, replay->since);
 	replay->values[0] = replay->user_id;
 	replay->values[1] = replay->since_text;
@@ -479,6 +513,7 @@ ask(struct replay *replay)
 									.lengths = text_only,
 									.formats = text_only,
 									.lane = LANE_REPLAY,
+									.user = strtoll(replay->user_id, NULL, 10),
 									.repeatable = true,
 									.done = on_page};
 	pool_submit(&replay->call);
@@ -490,12 +525,14 @@ go_on(void)
 {
 	struct list *node;
 
-	while (running < config.replay_size && (node = list_shift(&ready)) != NULL)
+	while (running < config.replay_share && (node = list_shift(&ready)) != NULL)
 	{
 		struct replay *replay = list_entry(node, struct replay, node);
 
 		if (hub_is_known(first_session(replay)))
 			ask(replay);
+		else
+			leave_line(replay);
 	}
 }
 
@@ -560,13 +597,17 @@ void
 replay_leave(struct session *session)
 {
 	struct replay *replay = session->replay;
+	struct hub_user *user;
 
 	if (replay == NULL)
 		return;
 	session->replay = NULL;
 	list_remove(&session->replaying);
-	if (list_empty(&replay->sessions) && !replay->asked)
-		replay_free(replay);
+	if (!list_empty(&replay->sessions) || replay->asked)
+		return;
+	user = leave_line(replay);
+	replay_free(replay);
+	pass_on(user, NULL);
 }
 
 /* Another session of this replay has had it: with others of the same walk behind it, perhaps. */

@@ -36,6 +36,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/network.h"
 #include "base/stats.h"
 #include "chat/alive.h"
 #include "chat/call.h"
@@ -298,6 +299,7 @@ create(const struct session_socket *ops, void *socket, const char *address)
 	session->ops = ops;
 	session->socket = socket;
 	snprintf(session->address, sizeof session->address, "%s", address);
+	session->origin = network_key(address);
 	list_init(&session->calls);
 	list_init(&session->neighbours);
 	list_init(&session->doubt);

@@ -61,6 +61,7 @@ struct session
 	const struct session_socket *ops; /* of the socket */
 	void *socket;                     /* for ops; NULL once the socket is gone */
 	char address[64];                 /* the client's, as text */
+	int64_t origin;                   /* network_key of it */
 	struct trace trace;               /* of a visitor's request, for its calls */
 	int64_t user_id;                  /* 0: nobody has logged in */
 	int64_t login_id;                 /* the login's id (a chat session in SQL); 0 with user_id */

@@ -159,6 +159,7 @@ ticket_admit(struct session *session, const char *text, enum ticket_kind kind, i
 								 .lengths = text_only,
 								 .formats = text_only,
 								 .lane = LANE_OWN,
+								 .user = ticket.user_id,
 								 .repeatable = true,
 								 .done = on_checked};
 	pool_submit(&check->pg);

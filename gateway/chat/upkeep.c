@@ -9,7 +9,7 @@
  *	          +--- nothing, or it failed
  *
  * The first worker of each gateway does so, also where pg_cron does: the jobs know of each other, and a batch that finds
- * nothing to do costs a few milliseconds. It runs where pieces of files do, whose calls may take longest.
+ * nothing to do costs a few milliseconds.
  *
  * Called from: main. Calls: pg/pool, io/timer.
  */
@@ -52,7 +52,7 @@ run(struct timer *timer)
 		return;
 	}
 	call = (struct pg_call){
-		.statement = &maintenance, .lane = LANE_FILES, .repeatable = true, .done = on_answer};
+		.statement = &maintenance, .lane = LANE_UPKEEP, .repeatable = true, .done = on_answer};
 	pool_submit(&call);
 }
 

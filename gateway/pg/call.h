@@ -18,16 +18,20 @@ struct pg_statement
 	int params;      /* n */
 };
 
-/* Which connections may run a call. */
+struct caller;
+
+/* Which queue a call waits in. See pool.c. */
 enum pg_lane
 {
 	LANE_GROUPED,   /* messages: keyed by chat, many in one transaction */
-	LANE_SINGLE,    /* alone, on whichever connection is free */
-	LANE_ANONYMOUS, /* the same, for calls before login: slow by design */
-	LANE_OWN, /* the gateway's own: logins, the catalog, what a notification left out; never behind users' */
-	LANE_REPLAY, /* pages of replays: never before a login, never behind users' calls */
-	LANE_FILES,  /* pieces of files */
-	LANE_SIDE,   /* the pool's own: chats whose row is locked by somebody */
+	LANE_OWN,       /* the gateway's own: logins, the catalog, what a notification left out */
+	LANE_SINGLE,    /* of users, each alone */
+	LANE_SIGN_IN,   /* log_in: slow by design */
+	LANE_ANONYMOUS, /* other calls before login: making accounts, as slow */
+	LANE_REPLAY,    /* pages of replays */
+	LANE_FILES,     /* pieces of files */
+	LANE_UPKEEP,    /* maintenance */
+	LANE_SIDE,      /* the pool's own: chats whose row is locked by somebody */
 	LANE_COUNT
 };
 
@@ -38,8 +42,10 @@ struct pg_call
 	const char *const *values;            /* statement->params of them; NULL: SQL NULL */
 	const int *lengths;                   /* bytes, for binary ones */
 	const int *formats;                   /* 0 text, 1 binary */
-	int64_t chat;                         /* the chat it names; 0: none */
-	enum pg_lane lane;                    /* where it runs */
+	int64_t
+		user; /* whose turn it takes: a user's id; below 0: an address (network_key); 0: the gateway's own */
+	int64_t chat;            /* the chat it names; 0: none */
+	enum pg_lane lane;       /* where it runs */
 	const char *application; /* its transaction's application_name; NULL: the connection's own; only alone */
 	bool alone;              /* not in a group, though the lane is grouped */
 	size_t weight;           /* bytes that its rows may come to, more or less */
@@ -51,6 +57,7 @@ struct pg_call
 
 	/* The pool's from here on. */
 	struct list node;         /* in a queue, or in the group on its way */
+	struct caller *caller;    /* queue.c's, while it is in a queue or taken from it */
 	struct pg_result *result; /* rows, until the group's end */
 	uint64_t queued;          /* loop_now() of pool_submit */
 	uint64_t submitted;       /* the same as loop_clock() */

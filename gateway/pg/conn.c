@@ -3,9 +3,9 @@
  * conn.c
  *	  A connection that runs groups of calls: sent in one go, one Sync behind them, one transaction.
  *
- * 1. conn_send writes, for each call, PREPARE when this connection has not seen the statement, the name that the
- *	  server's log is to show for it, if it has one, then the execution;
- *	  behind a transaction pooler (`begin`) nothing is prepared, and the group begins with its settings;
+ * 1. conn_send writes the limits, when they are not those of the group before; for each call PREPARE when this
+ *	  connection has not seen the statement, the name that the server's log is to show for it, if it has one, then the
+ *	  execution; behind a transaction pooler (`transient`) nothing is prepared, and every group begins with its limits;
  *	  at last a Sync. Everything written is noted in `items`, in order, because libpq answers in that order.
  * 2. Results come back one by one. They are kept: until the Sync has come back nothing is committed.
  * 3. With the Sync the group is over, and the owner hears of all its calls at once.
@@ -18,7 +18,7 @@
  * spoils its group the others can be sent again before anything newer of the same chat has run.
  *
  * An error aborts what follows it and rolls back what went before. Statements that were prepared before the error
- * stay prepared; those behind it were never parsed. An error on the Sync itself is one at commit: nobody's fault in
+ * stay prepared; those behind it were never parsed. Limits that the group has set are gone with it. An error on the Sync itself is one at commit: nobody's fault in
  * particular.
  *
  * Called from: pg/pool. Calls: pg/link, libpq, io/timer.
@@ -40,7 +40,7 @@
 enum item_kind
 {
 	ITEM_FORGET, /* DEALLOCATE ALL */
-	ITEM_BEGIN,  /* conn->begin */
+	ITEM_LIMITS,
 	ITEM_PREPARE,
 	ITEM_NAME, /* application_name, for this transaction */
 	ITEM_CALL,
@@ -50,7 +50,7 @@ enum item_kind
 struct item
 {
 	enum item_kind kind;  /* what libpq will answer to */
-	struct pg_call *call; /* whose; NULL for FORGET, BEGIN and SYNC */
+	struct pg_call *call; /* whose; NULL for FORGET, LIMITS and SYNC */
 };
 
 struct conn
@@ -58,8 +58,9 @@ struct conn
 	struct link *link;              /* owned */
 	const struct conn_owner *owner; /* callbacks */
 	void *arg;                      /* for them */
-	const char *begin;              /* SQL before each group, nothing is prepared; NULL: none, all is */
-	int timeout;                    /* milliseconds that one call may take */
+	bool transient;                 /* limits before each group, nothing is prepared */
+	const struct conn_limits *set;  /* the server session's; NULL: not known, or another one each time */
+	const struct conn_limits *now;  /* of the group on its way, or the last one */
 	struct hash *prepared;   /* statements this server session has, by name; the value is the statement */
 	bool forget;             /* DEALLOCATE ALL before the next group */
 	struct list calls;       /* the group on its way */
@@ -117,7 +118,7 @@ watch(struct conn *conn)
 {
 	uint64_t calls = (uint64_t) (conn->sent_calls < FLUSH_EVERY ? conn->sent_calls : FLUSH_EVERY);
 
-	timer_set(&conn->watchdog, calls * (uint64_t) conn->timeout + ANSWER_GRACE, on_silence);
+	timer_set(&conn->watchdog, calls * (uint64_t) conn->now->timeout + ANSWER_GRACE, on_silence);
 }
 
 static bool
@@ -133,12 +134,12 @@ send_forget(struct conn *conn)
 }
 
 static bool
-send_begin(struct conn *conn)
+send_limits(struct conn *conn)
 {
-	if (conn->begin == NULL)
+	if (conn->set == conn->now)
 		return true;
-	add_item(conn, ITEM_BEGIN, NULL);
-	return PQsendQueryParams(link_pg(conn->link), conn->begin, 0, NULL, NULL, NULL, NULL, 0) == 1;
+	add_item(conn, ITEM_LIMITS, NULL);
+	return PQsendQueryParams(link_pg(conn->link), conn->now->sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
 
 /* As it stands, prepared by nobody. */
@@ -159,7 +160,7 @@ send_call(struct conn *conn, struct pg_call *call)
 	const struct pg_statement *statement = call->statement;
 	PGconn *pg = link_pg(conn->link);
 
-	if (conn->begin != NULL)
+	if (conn->transient)
 		return send_plain(conn, call);
 	if (hash_get(conn->prepared, statement->name) == NULL)
 	{
@@ -182,13 +183,14 @@ send_call(struct conn *conn, struct pg_call *call)
 }
 
 void
-conn_send(struct conn *conn, struct list *calls)
+conn_send(struct conn *conn, struct list *calls, const struct conn_limits *limits)
 {
 	struct list *node;
-	bool good = send_forget(conn) && send_begin(conn);
+	bool good;
 
+	conn->now = limits;
 	conn->sent_calls = 0;
-
+	good = send_forget(conn) && send_limits(conn);
 	while ((node = list_shift(calls)) != NULL)
 	{
 		list_append(&conn->calls, node);
@@ -211,6 +213,8 @@ end_group(struct conn *conn)
 
 	conn->culprit = NULL;
 	conn->failure = NULL;
+	if (failure == NULL && !conn->transient)
+		conn->set = conn->now;
 	take_group(conn, &calls);
 	conn->owner->finished(conn->arg, &calls, culprit, (struct pg_result *) failure);
 	PQclear(failure);
@@ -326,6 +330,7 @@ on_lost(void *arg)
 	hash_destroy(conn->prepared);
 	conn->prepared = hash_create();
 	conn->forget = false;
+	conn->set = NULL;
 	PQclear(conn->failure);
 	conn->failure = NULL;
 	conn->culprit = NULL;
@@ -336,15 +341,14 @@ on_lost(void *arg)
 static const struct link_owner link_owner = {on_ready, on_readable, on_lost};
 
 struct conn *
-conn_open(const char *name, const char *dsn, const char *setup, const char *begin, int timeout,
+conn_open(const char *name, const char *dsn, const char *setup, bool transient,
 		  const struct conn_owner *owner, void *arg)
 {
 	struct conn *conn = mem_alloc(sizeof *conn);
 
 	conn->owner = owner;
 	conn->arg = arg;
-	conn->timeout = timeout;
-	conn->begin = begin;
+	conn->transient = transient;
 	conn->prepared = hash_create();
 	list_init(&conn->calls);
 	conn->link = link_open(name, dsn, setup, &link_owner, conn);
@@ -380,5 +384,5 @@ conn_is_idle(const struct conn *conn)
 void
 conn_forget_statements(struct conn *conn)
 {
-	conn->forget = link_is_ready(conn->link) && conn->begin == NULL;
+	conn->forget = link_is_ready(conn->link) && !conn->transient;
 }

@@ -10,6 +10,14 @@
 
 struct conn;
 
+/* What the server allows calls; texts and numbers of the same. */
+struct conn_limits
+{
+	int timeout; /* milliseconds that one call may take */
+	char sql
+		[640]; /* SQL that sets it, and what goes with it: for the session, or, with `transient`, the transaction */
+};
+
 /* What the pool hears. The lists hold struct pg_call by node; the calls are the pool's again. */
 struct conn_owner
 {
@@ -23,15 +31,16 @@ struct conn_owner
 };
 
 /*
- * setup: SQL after each connect. begin: NULL, or SQL at the beginning of each group; then nothing is prepared, since each
- * group may have another server session. timeout: milliseconds that one call may take. All text is borrowed.
+ * setup: SQL after each connect. transient: each group may have another server session, so nothing is prepared and nothing
+ * set is relied on by the next one. All text is borrowed.
  */
-extern struct conn *conn_open(const char *name, const char *dsn, const char *setup, const char *begin,
-							  int timeout, const struct conn_owner *owner, void *arg);
+extern struct conn *conn_open(const char *name, const char *dsn, const char *setup, bool transient,
+							  const struct conn_owner *owner, void *arg);
 extern void conn_close(struct conn *conn, struct list *calls); /* what was on its way is moved to the list */
 extern bool conn_is_idle(const struct conn *conn);             /* connected and nothing on its way */
-extern void conn_send(struct conn *conn, struct list *calls);  /* takes them all; only when idle */
-extern void conn_forget_statements(struct conn *conn);         /* prepare anew: functions have changed */
+extern void conn_send(struct conn *conn, struct list *calls,
+					  const struct conn_limits *limits); /* takes them all; only when idle */
+extern void conn_forget_statements(struct conn *conn);   /* prepare anew: functions have changed */
 extern void conn_release_result(struct pg_result *result);
 
 #endif

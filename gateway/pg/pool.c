@@ -1,18 +1,30 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * pool.c
- *	  The worker's connections for calls: lanes, queues, group commit, second chances.
+ *	  The worker's connections for calls: lanes, group commit, second chances.
  *
- *	  grouped     pool_size connections, a queue each; a call goes to the queue hash(chat). What waits there leaves
- *				  together, up to group_limit calls under one Sync, ordered by chat, and as few
+ *	  grouped     pool_size connections of its own, a queue each; a call goes to the queue hash(chat). What waits there
+ *				  leaves together, up to group_limit calls under one Sync, ordered by chat, and as few
  *				  as their rows, which are kept to the group's end, are likely to be large.
- *	  single      one queue for all: calls that may not be grouped, one transaction each.
- *	  anonymous   the same for calls before login, whose password hashing takes long.
- *	  own         the gateway's own calls: logins, catalog, events to be read back; one transaction each. Apart, so that
- *				  no user's slow call keeps another one's login or event waiting.
- *	  replay      pages of what sessions have missed (chat/replay.c), one at a time on each.
- *	  files       pieces of files on their way in or out; a call may take long there: finishing reads all of a file.
- *	  side        chats whose row somebody holds locked; a queue each, as grouped, but one call at a time.
+ *
+ *	  All other lanes are a queue with a share: so many of the shared connections it may hold at a time, one call each.
+ *
+ *	  own         the gateway's own calls: logins, catalog, events to be read back
+ *	  single      calls of users that may not be grouped
+ *	  sign_in     log_in, whose password hashing takes long
+ *	  anonymous   other calls before login: accounts are made apart from logging in to those that are there
+ *	  replay      pages of what sessions have missed (chat/replay.c)
+ *	  files       pieces of files on their way in or out; a call may take long there: finishing reads all of a file
+ *	  upkeep      maintenance (chat/upkeep.c)
+ *	  side        chats whose row somebody holds locked (held.c)
+ *
+ * There are as many shared connections as all shares come to, so no lane can keep another one waiting, whatever it is given
+ * to do; but few of them are open: SHARED_KEPT, and more when calls find none free (crew.c). The last free one is left to
+ * the gateway's own calls, so that these do not even wait for a connect.
+ *
+ * Queues serve callers in turn (queue.c). Where a share is more than one, one caller never holds all of it; of a group
+ * one caller gets a GROUP_PART at most. So whoever comes waits for one call of each other, or one group, and not for
+ * what others have piled up.
  *
  * 1. pool_submit puts a call into a queue and puts off dispatch() to the end of the turn, so that all calls of the
  *	  turn leave together. dispatch() also runs when a group is over: what has gathered meanwhile is the next group.
@@ -21,7 +33,8 @@
  *	  nothing newer has run, because a connection has one group on its way.
  * 4. It failed by 55P03 (grouped connections wait 200 ms for a lock, less than deadlock_timeout): it and all that
  *	  wait for the same chat move to the side lane, where a lock may take longer; so does what comes for that chat
- *	  within the next seconds, and as long as something of that chat is still there, which keeps the order.
+ *	  within the next seconds, and as long as something of that chat is still there. There one call of a caller runs at a
+ *	  time, which keeps their order.
  * 5. It failed by 40001 or 40P01: sent again alone, ABORTS_LIMIT times at most; where no order is to be kept, after a
  *	  random pause, since whom it met tries again too.
  * 6. The connection broke: what is repeatable goes back to its queue, the rest is done with PG_UNKNOWN. What was put
@@ -30,9 +43,10 @@
  * Ordered by chat, because two groups that lock chats in different orders deadlock.
  *
  * A queue whose connections are all gone keeps its calls for unavailable_after, then fails them, and what comes after, at
- * once. A queue holds at most QUEUE_LIMIT calls; more fail at once.
+ * once. In a queue calls_waiting calls of one caller may wait, and QUEUE_LIMIT of all: beyond, the newest one of whoever
+ * has most fails.
  *
- * Called from: chat/. Calls: pg/conn, io/loop, io/timer.
+ * Called from: chat/. Calls: pg/crew, pg/queue, pg/held, io/loop, io/timer.
  */
 #include "pg/pool.h"
 
@@ -47,115 +61,58 @@
 #include "base/stats.h"
 #include "io/loop.h"
 #include "io/timer.h"
-#include "pg/conn.h"
+#include "pg/crew.h"
+#include "pg/held.h"
+#include "pg/queue.h"
 
-#define QUEUE_LIMIT     10000     /* calls waiting in one queue; overflow: the new one fails */
-#define ABORTS_LIMIT    2         /* times that a call is sent again after 40001 and the like */
-#define ABORT_PAUSE     20        /* milliseconds, half the upper end of the first pause before that */
-#define OWN_SIZE        2         /* connections of the gateway's own lane */
-#define SIDE_SIZE       2         /* connections of the side lane */
+#define QUEUE_LIMIT     10000 /* calls waiting in one queue */
+#define ABORTS_LIMIT    2     /* times that a call is sent again after 40001 and the like */
+#define ABORT_PAUSE     20    /* milliseconds, half the upper end of the first pause before that */
+#define OWN_SHARE       2     /* of the gateway's own lane */
+#define UPKEEP_SHARE    1     /* of maintenance */
+#define SIDE_SHARE      1     /* of the side lane */
+#define GROUP_TURN      4 /* calls of one caller that follow each other in a group: their answers leave together */
+#define GROUP_PART      4         /* one caller gets the so many'th part of group_limit */
 #define GROUP_WEIGHT    (4 << 20) /* bytes of rows that one group may hold until its end, more or less */
-#define SIDE_TIME       5000      /* milliseconds a chat stays in the side lane at least */
 #define GROUP_LOCK_WAIT 200       /* milliseconds, lock_timeout of grouped connections */
 #define LOCK_WAIT       2000      /* milliseconds, lock_timeout elsewhere */
+#define SHARED_KEPT     2         /* shared connections that stay open */
 
-struct queue
-{
-	struct list calls;   /* waiting, by node, first come first */
-	int length;          /* of calls */
-	int ready;           /* connections that serve it and are connected */
-	bool down;           /* no connection for longer than unavailable_after */
-	struct timer outage; /* set while ready is 0 and not down */
-};
-
-struct member
-{
-	struct conn *conn;   /* owned */
-	struct queue *queue; /* what it serves; one of its lane's */
-	enum pg_lane lane;   /* which */
-	bool ready;          /* counted in queue->ready */
-	int state;           /* of its connection in the statistics: enum lane_value */
-	char name[24];       /* for the log */
-};
-
+/* A queue and who serves it; of the grouped lane one for each of its connections. */
 struct lane
 {
-	struct member *members; /* owned */
-	int size;               /* of members */
-	struct queue *queues;   /* owned: one per member in a keyed lane, else one */
-	int queue_count;        /* of queues */
-	int timeout;            /* milliseconds that a call may wait, and then run */
-	char setup[512];        /* SQL after connect */
-	char begin[512];        /* SQL at the beginning of each group instead; empty: none */
+	struct queue queue;
+	struct crew *crew;                /* serves it */
+	enum pg_lane kind;                /* see pg/call.h */
+	int share;                        /* connections of the crew that it may hold */
+	int held;                         /* that it does */
+	const struct conn_limits *limits; /* of its calls */
 };
 
-/* A chat in the side lane. */
-struct held_chat
-{
-	char key[24];        /* the chat's id, its name in held_chats */
-	int pending;         /* its calls in the side lane */
-	struct timer expiry; /* set for SIDE_TIME; not set: it leaves when pending is 0 */
-};
-
-static struct lane lanes[LANE_COUNT]; /* open from pool_open to pool_close */
-static struct hash *held_chats;       /* struct held_chat by id; owned */
-static struct list put_off_calls;     /* struct pg_call by node: they go again when their timer says so */
-static struct task dispatch_task;     /* dispatch() at the end of the turn */
-static int lane_series[LANE_COUNT];   /* of each in the statistics */
-static const char *const lane_names[] = {"grouped", "single", "anonymous", "own", "replay", "files", "side"};
-
-static bool
-is_keyed(enum pg_lane lane)
-{
-	return lane == LANE_GROUPED || lane == LANE_SIDE;
-}
+static struct crew **crews; /* those of the grouped lane, and the shared one; owned */
+static struct lane *lanes;  /* those of the grouped lane, and the others by kind; owned */
+static int group_count;     /* of the grouped lane's: pool_size when the pool was opened */
+static struct conn_limits all_limits[LANE_COUNT]; /* by kind; only the first of equal ones is used */
+static struct list put_off_calls;   /* struct pg_call by node: they go again when their timer says so */
+static struct list crowded_calls;   /* struct pg_call by node: to be told so by dispatch() */
+static struct task dispatch_task;   /* dispatch() at the end of the turn */
+static bool closing;                /* pool_close is under way */
+static unsigned turn;               /* of dispatch(): who comes first */
+static int lane_series[LANE_COUNT]; /* of each kind in the statistics */
+static const char *const lane_names[] = {[LANE_GROUPED] = "grouped",
+										 [LANE_OWN] = "own",
+										 [LANE_SINGLE] = "single",
+										 [LANE_SIGN_IN] = "sign_in",
+										 [LANE_ANONYMOUS] = "anonymous",
+										 [LANE_REPLAY] = "replay",
+										 [LANE_FILES] = "files",
+										 [LANE_UPKEEP] = "upkeep",
+										 [LANE_SIDE] = "side"};
 
 static void
 put_off_dispatch(void)
 {
 	loop_defer(&dispatch_task);
-}
-
-static struct held_chat *
-held_chat(int64_t chat)
-{
-	char key[24];
-
-	if (hash_count(held_chats) == 0)
-		return NULL;
-	snprintf(key, sizeof key, "%lld", (long long) chat);
-	return hash_get(held_chats, key);
-}
-
-static void
-let_go(struct held_chat *held)
-{
-	if (held->pending > 0 || held->expiry.place != 0)
-		return;
-	hash_remove(held_chats, held->key);
-	mem_free(held);
-}
-
-static void
-on_expiry(struct timer *timer)
-{
-	let_go(list_entry(timer, struct held_chat, expiry));
-}
-
-static struct held_chat *
-hold_chat(int64_t chat)
-{
-	struct held_chat *held = held_chat(chat);
-
-	if (held == NULL)
-	{
-		held = mem_alloc(sizeof *held);
-		snprintf(held->key, sizeof held->key, "%lld", (long long) chat);
-		hash_put(held_chats, held->key, held);
-		log_write(LEVEL_INFO, "chat_held", "chat=%s somebody holds its row locked", held->key);
-	}
-	timer_set(&held->expiry, SIDE_TIME, on_expiry);
-	return held;
 }
 
 /* Whether this says nothing of what an earlier attempt came to: it did not run, or was stopped by circumstances. */
@@ -180,13 +137,9 @@ static void
 finish(struct pg_call *call, enum pg_verdict verdict, const struct pg_result *result)
 {
 	struct pg_result *rows = call->result;
-	struct held_chat *held = call->lane == LANE_SIDE ? held_chat(call->chat) : NULL;
 
-	if (held != NULL)
-	{
-		held->pending--;
-		let_go(held);
-	}
+	if (call->lane == LANE_SIDE)
+		held_leave(call->chat);
 	call->result = NULL;
 	if (call->uncertain && is_inconclusive(verdict, result))
 		call->done(call, PG_UNKNOWN, NULL);
@@ -195,97 +148,104 @@ finish(struct pg_call *call, enum pg_verdict verdict, const struct pg_result *re
 	conn_release_result(rows);
 }
 
-static struct queue *
-queue_of(const struct pg_call *call)
+/* Those of the other lanes stand behind the grouped lane's, by kind. */
+static struct lane *
+lane_of(const struct pg_call *call)
 {
-	struct lane *lane = &lanes[call->lane];
+	if (call->lane == LANE_GROUPED)
+		return &lanes[hash_bytes(&call->chat, sizeof call->chat) % (uint64_t) group_count];
+	return &lanes[group_count + (int) call->lane - 1];
+}
 
-	return &lane->queues[hash_bytes(&call->chat, sizeof call->chat) % (uint64_t) lane->queue_count];
+static int
+lane_count(void)
+{
+	return group_count + LANE_COUNT - 1;
 }
 
 static void
-enqueue(struct queue *queue, struct list *after, struct pg_call *call)
+count_waiting(const struct pg_call *call, int change)
 {
-	list_insert_after(after, &call->node);
-	queue->length++;
-	stats_series_move(SERIES_LANES, lane_series[call->lane], LANE_WAITING, 1);
+	stats_series_move(SERIES_LANES, lane_series[call->lane], LANE_WAITING, change);
+}
+
+static void
+append(struct pg_call *call)
+{
+	queue_append(&lane_of(call)->queue, call);
+	count_waiting(call, 1);
+	put_off_dispatch();
+}
+
+/* Back to where it was taken from, before all others. */
+static void
+bring_back(struct pg_call *call)
+{
+	conn_release_result(call->result);
+	call->result = NULL;
+	queue_return(&lane_of(call)->queue, call);
+	count_waiting(call, 1);
 	put_off_dispatch();
 }
 
 static struct pg_call *
-dequeue(struct queue *queue, struct pg_call *call)
+drop(struct lane *lane, struct pg_call *call)
 {
-	list_remove(&call->node);
-	queue->length--;
-	stats_series_move(SERIES_LANES, lane_series[call->lane], LANE_WAITING, -1);
+	queue_drop(&lane->queue, call);
+	count_waiting(call, -1);
 	return call;
 }
 
-static struct pg_call *
-first(const struct queue *queue)
+/* Logins have no bound here, as a socket has one at a time; nor has the gateway. What comes back has been within it. */
+static bool
+is_crowded(const struct pg_call *call)
 {
-	return list_empty(&queue->calls) ? NULL : list_entry(queue->calls.next, struct pg_call, node);
+	return call->user != 0 && call->lane != LANE_OWN &&
+		   queue_waiting(&lane_of(call)->queue, call->user) >= config.calls_waiting;
 }
 
 void
 pool_submit(struct pg_call *call)
 {
-	struct held_chat *held = call->lane == LANE_GROUPED && call->chat ? held_chat(call->chat) : NULL;
-	struct queue *queue;
-
-	if (held != NULL)
-	{
+	if (call->lane == LANE_GROUPED && held_enter(call->chat))
 		call->lane = LANE_SIDE;
-		held->pending++;
-	}
 	stats_series_move(SERIES_LANES, lane_series[call->lane], LANE_CALLS, 1);
 	call->queued = loop_now();
 	call->submitted = loop_clock();
-	queue = queue_of(call);
-	enqueue(queue, queue->calls.prev, call);
+	if (!is_crowded(call))
+	{
+		append(call);
+		return;
+	}
+	list_append(&crowded_calls, &call->node);
+	put_off_dispatch();
 }
 
-/* Move the calls of a list to the head of a queue, keeping their order. */
+/* The calls of a group that has failed go again, one by one, before all others and in their order. */
 static void
-put_back(struct queue *queue, struct list *calls)
+put_back(struct list *calls)
 {
-	struct list *node;
-	struct list *after = &queue->calls;
-
-	while ((node = list_shift(calls)) != NULL)
+	while (!list_empty(calls))
 	{
-		struct pg_call *call = list_entry(node, struct pg_call, node);
+		struct pg_call *call = list_entry(calls->prev, struct pg_call, node);
 
-		conn_release_result(call->result);
-		call->result = NULL;
+		list_remove(&call->node);
 		call->alone = true;
 		stats_add(STAT_CALLS_REPEATED, 1);
-		enqueue(queue, after, call);
-		after = &call->node;
+		bring_back(call);
 	}
 }
 
-/* Move to the side lane what waits in this queue for the chat. */
+/* One that waits moves to the side lane, if it names the chat. */
 static void
-divert(struct queue *queue, int64_t chat)
+divert_call(struct queue *queue, struct pg_call *call, void *chat)
 {
-	struct held_chat *held = hold_chat(chat);
-	struct list *node;
-	struct list *after;
-
-	list_each(node, after, &queue->calls)
-	{
-		struct pg_call *call = list_entry(node, struct pg_call, node);
-		struct queue *side;
-
-		if (call->chat != chat)
-			continue;
-		dequeue(queue, call);
-		call->lane = LANE_SIDE;
-		held->pending++;
-		side = queue_of(call);
-		enqueue(side, side->calls.prev, call);
-	}
+	if (call->chat != *(const int64_t *) chat || !held_enter(call->chat))
+		return;
+	queue_drop(queue, call);
+	count_waiting(call, -1);
+	call->lane = LANE_SIDE;
+	append(call);
 }
 
 /* What the failed call deserves: true when it gets another chance, at its old place in the group. */
@@ -305,10 +265,9 @@ static void
 go_again(struct timer *timer)
 {
 	struct pg_call *call = list_entry(timer, struct pg_call, again);
-	struct queue *queue = queue_of(call);
 
 	list_remove(&call->node);
-	enqueue(queue, &queue->calls, call);
+	bring_back(call);
 }
 
 /* Back to the head of its queue, but not at once. */
@@ -317,104 +276,88 @@ put_off(struct pg_call *call)
 {
 	list_remove(&call->node);
 	list_append(&put_off_calls, &call->node);
-	conn_release_result(call->result);
-	call->result = NULL;
 	stats_add(STAT_CALLS_REPEATED, 1);
 	timer_set(&call->again, loop_random((uint64_t) ABORT_PAUSE << call->aborted), go_again);
 }
 
-static void
-on_failed_group(struct member *member, struct list *calls, struct pg_call *culprit, struct pg_result *failure)
+static bool
+keeps_order(const struct lane *lane)
 {
-	bool shared = calls->next->next != calls;
+	return lane->kind == LANE_GROUPED || lane->kind == LANE_SIDE;
+}
+
+static void
+on_failed_group(struct lane *lane, struct list *calls, struct pg_call *culprit, struct pg_result *failure)
+{
+	bool together = calls->next->next != calls;
 	bool locked = false;
 
 	stats_add(STAT_GROUPS_FAILED, 1);
-	if (culprit == NULL && !shared)
+	if (culprit == NULL && !together)
 		culprit = list_entry(calls->next, struct pg_call, node);
 	if (culprit == NULL || second_chance(culprit, result_failure(failure).sqlstate, &locked))
 	{
-		if (culprit != NULL && culprit->aborted > 0 && !is_keyed(member->lane))
+		if (culprit != NULL && culprit->aborted > 0 && !keeps_order(lane))
 			put_off(culprit);
-		put_back(member->queue, calls);
+		put_back(calls);
 		if (locked)
-			divert(member->queue, culprit->chat);
+		{
+			held_begin(culprit->chat);
+			queue_each(&lane->queue, divert_call, &culprit->chat);
+		}
 		return;
 	}
 	list_remove(&culprit->node);
-	put_back(member->queue, calls);
-	culprit->spoiled = shared;
+	put_back(calls);
+	culprit->spoiled = together;
 	finish(culprit, PG_FAILED, failure);
 }
 
-/* For the statistics only; conn.c knows it better. */
+/* They are no more on their way. */
 static void
-set_state(struct member *member, enum lane_value state)
-{
-	stats_series_move(SERIES_LANES, lane_series[member->lane], member->state, -1);
-	stats_series_move(SERIES_LANES, lane_series[member->lane], (int) state, 1);
-	member->state = (int) state;
-}
-
-static void
-on_finished(void *arg, struct list *calls, struct pg_call *culprit, struct pg_result *failure)
+let_go(struct lane *lane, struct list *calls)
 {
 	struct list *node;
 
-	set_state(arg, LANE_IDLE);
+	lane->held--;
+	for (node = calls->next; node != calls; node = node->next)
+		queue_done(&lane->queue, list_entry(node, struct pg_call, node));
+	put_off_dispatch();
+}
+
+static void
+on_finished(void *holder, struct list *calls, struct pg_call *culprit, struct pg_result *failure)
+{
+	struct lane *lane = holder;
+	struct list *node;
+
+	let_go(lane, calls);
 	if (failure != NULL)
-		on_failed_group(arg, calls, culprit, failure);
-	else
 	{
-		while ((node = list_shift(calls)) != NULL)
-		{
-			struct pg_call *call = list_entry(node, struct pg_call, node);
-
-			finish(call, PG_DONE, call->result);
-		}
+		on_failed_group(lane, calls, culprit, failure);
+		return;
 	}
-	put_off_dispatch();
+	while ((node = list_shift(calls)) != NULL)
+	{
+		struct pg_call *call = list_entry(node, struct pg_call, node);
+
+		finish(call, PG_DONE, call->result);
+	}
 }
 
 static void
-on_ready(void *arg)
+on_lost(void *holder, struct list *calls)
 {
-	struct member *member = arg;
-
-	set_state(member, LANE_IDLE);
-	member->ready = true;
-	member->queue->ready++;
-	member->queue->down = false;
-	timer_clear(&member->queue->outage);
-	put_off_dispatch();
-}
-
-static void
-on_outage(struct timer *timer)
-{
-	struct queue *queue = list_entry(timer, struct queue, outage);
-
-	queue->down = true;
-	put_off_dispatch();
-}
-
-static void
-on_lost(void *arg, struct list *calls)
-{
-	struct member *member = arg;
 	struct list repeat;
 	struct list *node;
 
-	if (member->ready && --member->queue->ready == 0)
-		timer_set(&member->queue->outage, (uint64_t) config.unavailable_after, on_outage);
-	member->ready = false;
-	set_state(member, LANE_CONNECTING);
+	let_go(holder, calls);
 	list_init(&repeat);
 	while ((node = list_shift(calls)) != NULL)
 	{
 		struct pg_call *call = list_entry(node, struct pg_call, node);
 
-		if (call->repeatable && !call->retried)
+		if (call->repeatable && !call->retried && !closing)
 		{
 			call->retried = call->uncertain = true;
 			list_append(&repeat, node);
@@ -422,7 +365,7 @@ on_lost(void *arg, struct list *calls)
 		else
 			finish(call, PG_UNKNOWN, NULL);
 	}
-	put_back(member->queue, &repeat);
+	put_back(&repeat);
 }
 
 /* Put a call into a group at its place by chat, behind earlier ones of the same chat. */
@@ -436,198 +379,220 @@ add_by_chat(struct list *group, struct pg_call *call)
 	list_insert_after(after, &call->node);
 }
 
-static bool
-is_late(const struct pg_call *call)
+/* Whose turn it is, without those that have waited too long; NULL: nobody's. */
+static struct pg_call *
+first(struct lane *lane)
 {
-	return loop_now() - call->queued > (uint64_t) lanes[call->lane].timeout;
+	struct pg_call *call;
+
+	while ((call = queue_first(&lane->queue)) != NULL &&
+		   loop_now() - call->queued > (uint64_t) lane->limits->timeout)
+		finish(drop(lane, call), PG_LATE, NULL);
+	return call;
 }
 
-/* What this connection sends next: so many calls, 0 when nothing waits. */
-static int
-next_group(struct member *member, struct list *group)
+/* What leaves together from this queue, where something waits. */
+static void
+gather(struct lane *lane, struct list *group)
 {
 	struct pg_call *call;
 	size_t weight = 0;
 	uint64_t now = loop_clock();
 	int count = 0;
+	bool alone;
 
 	list_init(group);
-	while ((call = first(member->queue)) != NULL)
+	do
 	{
-		bool alone = call->alone || call->lane != LANE_GROUPED;
-
-		if (is_late(call))
-		{
-			finish(dequeue(member->queue, call), PG_LATE, NULL);
-			continue;
-		}
-		if (count == config.group_limit || (count > 0 && (alone || weight + call->weight > GROUP_WEIGHT)))
+		call = first(lane);
+		alone = call == NULL || call->alone || call->lane != LANE_GROUPED;
+		if (count > 0 && (alone || count == config.group_limit || weight + call->weight > GROUP_WEIGHT))
 			break;
-		add_by_chat(group, dequeue(member->queue, call));
+		queue_take(&lane->queue, call);
+		count_waiting(call, -1);
+		add_by_chat(group, call);
 		call->sent = now;
 		stats_series_time(SERIES_LANES, lane_series[call->lane], now - call->submitted);
 		count++;
 		weight += call->weight;
-		if (alone)
-			break;
-	}
-	return count;
+	} while (!alone);
+	stats_observe(HISTOGRAM_GROUPS, (uint64_t) count, 1);
+}
+
+/* Whether a connection is free for it. The last shared one is for the gateway's own calls. */
+static bool
+has_free(const struct lane *lane)
+{
+	bool yields = lane->kind != LANE_GROUPED && lane->kind != LANE_OWN;
+
+	return crew_has_free(lane->crew, yields && crew_ready(lane->crew) > 1);
 }
 
 /* What must not wait any longer in a queue. */
 static void
-fail_excess(struct queue *queue)
+fail_excess(struct lane *lane)
 {
-	while (queue->down && first(queue) != NULL)
-		finish(dequeue(queue, first(queue)), PG_UNAVAILABLE, NULL);
-	while (queue->length > QUEUE_LIMIT)
-		finish(dequeue(queue, list_entry(queue->calls.prev, struct pg_call, node)), PG_UNAVAILABLE, NULL);
+	while ((closing || crew_is_down(lane->crew)) && lane->queue.waiting > 0)
+		finish(drop(lane, queue_newest(&lane->queue)), PG_UNAVAILABLE, NULL);
+	while (lane->queue.waiting > QUEUE_LIMIT)
+		finish(drop(lane, queue_newest(&lane->queue)), PG_CROWDED, NULL);
+}
+
+/* Send what may be sent. How many more connections it would take. */
+static int
+dispatch_lane(struct lane *lane)
+{
+	struct list group;
+
+	if (lane->kind == LANE_GROUPED)
+		lane->queue.limit = (config.group_limit + GROUP_PART - 1) / GROUP_PART;
+	fail_excess(lane);
+	while (lane->held < lane->share && first(lane) != NULL)
+	{
+		if (!has_free(lane))
+			return 1;
+		gather(lane, &group);
+		lane->held++;
+		crew_send(lane->crew, &group, lane->limits, lane, lane_series[lane->kind]);
+	}
+	return 0;
 }
 
 static void
-dispatch_lane(struct lane *lane)
+fail_crowded(void)
 {
-	for (int i = 0; i < lane->size; i++)
-	{
-		struct member *member = &lane->members[i];
-		struct list group;
-		int count;
+	struct list *node;
 
-		if (!conn_is_idle(member->conn))
-			continue;
-		count = next_group(member, &group);
-		if (count == 0)
-			continue;
-		stats_observe(HISTOGRAM_GROUPS, (uint64_t) count, 1);
-		set_state(member, LANE_BUSY);
-		conn_send(member->conn, &group);
-	}
-	for (int i = 0; i < lane->queue_count; i++)
-		fail_excess(&lane->queues[i]);
+	while ((node = list_shift(&crowded_calls)) != NULL)
+		finish(list_entry(node, struct pg_call, node), PG_CROWDED, NULL);
 }
 
 static void
 dispatch(struct task *task)
 {
+	int wanted = 0;
+	int count = lane_count();
+
 	(void) task;
-	for (int i = 0; i < LANE_COUNT; i++)
-		dispatch_lane(&lanes[i]);
+	fail_crowded();
+	turn++;
+	for (int i = 0; i < count; i++)
+	{
+		struct lane *lane = &lanes[(turn + (unsigned) i) % (unsigned) count];
+		int more = dispatch_lane(lane);
+
+		wanted += lane->kind != LANE_GROUPED ? more : 0;
+	}
+	if (wanted > 0)
+		crew_want(crews[group_count], wanted);
 }
 
 /*
- * The settings that codec/value relies on, and the limits of the lane: for the session, or, when the server session is
- * another one for each transaction, for the transaction. There the isolation level is the database's.
+ * Limits of the lane, for the session; or, when the server session is another one for each transaction, for that, with the
+ * settings that codec/value relies on. There the isolation level is the database's.
  */
 static void
-write_setup(struct lane *lane, int lock_wait)
+write_limits(struct conn_limits *limits, int timeout, int lock_wait)
 {
-	if (config.prepare)
-		snprintf(
-			lane->setup, sizeof lane->setup,
-			"SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601'; SET bytea_output "
-			"= 'hex'; "
-			"SET extra_float_digits = 1; SET jit = off; SET idle_session_timeout = 0; SET search_path = "
-			"pg_catalog; "
-			"SET default_transaction_isolation = 'read committed'; SET statement_timeout = %d; SET "
-			"lock_timeout = %d",
-			lane->timeout, lock_wait);
-	else
-	{
-		snprintf(lane->setup, sizeof lane->setup, "SELECT");
-		snprintf(
-			lane->begin, sizeof lane->begin,
-			"SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true), "
-			"set_config('IntervalStyle', 'iso_8601', true), set_config('bytea_output', 'hex', true), "
-			"set_config('extra_float_digits', '1', true), set_config('jit', 'off', true), "
-			"set_config('search_path', 'pg_catalog', true), set_config('statement_timeout', '%d', true), "
-			"set_config('lock_timeout', '%d', true)",
-			lane->timeout, lock_wait);
-	}
+	limits->timeout = timeout;
+	snprintf(limits->sql, sizeof limits->sql,
+			 "SELECT set_config('statement_timeout', '%d', %s), set_config('lock_timeout', '%d', %s)%s",
+			 timeout, config.prepare ? "false" : "true", lock_wait, config.prepare ? "false" : "true",
+			 config.prepare
+				 ? ""
+				 : ", set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true), "
+				   "set_config('IntervalStyle', 'iso_8601', true), set_config('bytea_output', 'hex', "
+				   "true), set_config('extra_float_digits', '1', true), set_config('jit', 'off', true), "
+				   "set_config('search_path', 'pg_catalog', true)");
 }
 
 /* Milliseconds that a call may run there. */
 static int
 timeout_of(enum pg_lane kind)
 {
-	int own = kind == LANE_FILES       ? config.file_timeout
-			  : kind == LANE_SINGLE    ? config.single_timeout
-			  : kind == LANE_ANONYMOUS ? config.anonymous_timeout
-			  : kind == LANE_REPLAY    ? config.replay_timeout
-									   : 0;
+	int own = kind == LANE_FILES || kind == LANE_UPKEEP        ? config.file_timeout
+			  : kind == LANE_SINGLE                            ? config.single_timeout
+			  : kind == LANE_SIGN_IN || kind == LANE_ANONYMOUS ? config.anonymous_timeout
+			  : kind == LANE_REPLAY                            ? config.replay_timeout
+															   : 0;
 
 	return own > 0 ? own : config.call_timeout;
 }
 
-static void
-open_lane(enum pg_lane kind, int size)
+/* Equal ones are the same, so that a connection need not be told when the next lane has it. */
+static const struct conn_limits *
+limits_of(enum pg_lane kind)
 {
-	static const struct conn_owner owner = {on_ready, on_finished, on_lost};
-	struct lane *lane = &lanes[kind];
+	int at = 0;
 
-	lane->size = size;
+	write_limits(&all_limits[kind], timeout_of(kind), kind == LANE_GROUPED ? GROUP_LOCK_WAIT : LOCK_WAIT);
+	while (strcmp(all_limits[at].sql, all_limits[kind].sql) != 0)
+		at++;
+	return &all_limits[at];
+}
+
+static int
+share_of(enum pg_lane kind)
+{
+	const int shares[LANE_COUNT] = {[LANE_OWN] = OWN_SHARE,
+									[LANE_SINGLE] = config.single_share,
+									[LANE_SIGN_IN] = config.sign_in_share,
+									[LANE_ANONYMOUS] = config.anonymous_share,
+									[LANE_REPLAY] = config.replay_share,
+									[LANE_FILES] = config.files_share,
+									[LANE_UPKEEP] = UPKEEP_SHARE,
+									[LANE_SIDE] = SIDE_SHARE};
+
+	return shares[kind];
+}
+
+static void
+open_lane(struct lane *lane, enum pg_lane kind)
+{
+	lane->kind = kind;
+	lane->share = kind == LANE_GROUPED ? 1 : share_of(kind);
+	lane->limits = limits_of(kind);
 	lane_series[kind] = stats_series(SERIES_LANES, lane_names[kind], strlen(lane_names[kind]));
-	lane->timeout = timeout_of(kind);
-	lane->queue_count = is_keyed(kind) ? size : 1;
-	lane->members = mem_alloc((size_t) size * sizeof *lane->members);
-	lane->queues = mem_alloc((size_t) lane->queue_count * sizeof *lane->queues);
-	write_setup(lane, kind == LANE_GROUPED ? GROUP_LOCK_WAIT : LOCK_WAIT);
-	for (int i = 0; i < lane->queue_count; i++)
-	{
-		list_init(&lane->queues[i].calls);
-		timer_set(&lane->queues[i].outage, (uint64_t) config.unavailable_after, on_outage);
-	}
-	for (int i = 0; i < size; i++)
-	{
-		struct member *member = &lane->members[i];
-
-		snprintf(member->name, sizeof member->name, "%s %d", lane_names[kind], i + 1);
-		member->lane = kind;
-		member->state = LANE_CONNECTING;
-		stats_series_move(SERIES_LANES, lane_series[kind], LANE_CONNECTING, 1);
-		member->queue = &lane->queues[is_keyed(kind) ? i : 0];
-		member->conn = conn_open(member->name, config.database, lane->setup,
-								 lane->begin[0] ? lane->begin : NULL, lane->timeout, &owner, member);
-	}
+	queue_open(&lane->queue);
+	lane->queue.turn = kind == LANE_GROUPED ? GROUP_TURN : 1;
+	lane->queue.limit = lane->share > 1 ? lane->share - 1 : 1;
 }
 
 void
 pool_open(void)
 {
-	held_chats = hash_create();
+	static const struct crew_owner owner = {put_off_dispatch, on_finished, on_lost};
+	int shared = 0;
+
+	group_count = config.pool_size;
+	crews = mem_alloc((size_t) (group_count + 1) * sizeof *crews);
+	lanes = mem_alloc((size_t) lane_count() * sizeof *lanes);
+	held_open();
 	list_init(&put_off_calls);
+	list_init(&crowded_calls);
 	dispatch_task.run = dispatch;
-	open_lane(LANE_GROUPED, config.pool_size);
-	open_lane(LANE_SINGLE, config.single_size);
-	open_lane(LANE_ANONYMOUS, config.anonymous_size);
-	open_lane(LANE_OWN, OWN_SIZE);
-	open_lane(LANE_REPLAY, config.replay_size);
-	open_lane(LANE_FILES, config.files_size);
-	open_lane(LANE_SIDE, SIDE_SIZE);
+	for (int i = 0; i < group_count; i++)
+	{
+		open_lane(&lanes[i], LANE_GROUPED);
+		lanes[i].crew = crews[i] = crew_open(lane_names[LANE_GROUPED], i + 1, 1, 1, &owner);
+	}
+	for (int i = group_count; i < lane_count(); i++)
+	{
+		open_lane(&lanes[i], (enum pg_lane)(i - group_count + LANE_GROUPED + 1));
+		shared += lanes[i].share;
+	}
+	crews[group_count] = crew_open("shared", 1, shared, SHARED_KEPT, &owner);
+	for (int i = group_count; i < lane_count(); i++)
+		lanes[i].crew = crews[group_count];
 }
 
 static void
-close_member(struct member *member)
+finish_all(struct list *calls, enum pg_verdict verdict)
 {
-	struct list calls;
 	struct list *node;
 
-	conn_close(member->conn, &calls);
-	while ((node = list_shift(&calls)) != NULL)
-		finish(list_entry(node, struct pg_call, node), PG_UNKNOWN, NULL);
-}
-
-static void
-free_held_chats(void)
-{
-	size_t cursor = 0;
-	struct held_chat *held;
-
-	while ((held = hash_next(held_chats, &cursor, NULL)) != NULL)
-	{
-		timer_clear(&held->expiry);
-		mem_free(held);
-	}
-	hash_destroy(held_chats);
+	while ((node = list_shift(calls)) != NULL)
+		finish(list_entry(node, struct pg_call, node), verdict, NULL);
 }
 
 void
@@ -635,39 +600,30 @@ pool_close(void)
 {
 	struct list *node;
 
-	loop_forget(&dispatch_task);
-	while ((node = list_shift(&put_off_calls)) != NULL)
-	{
+	closing = true;
+	for (node = put_off_calls.next; node != &put_off_calls; node = node->next)
 		timer_clear(&list_entry(node, struct pg_call, node)->again);
-		finish(list_entry(node, struct pg_call, node), PG_UNAVAILABLE, NULL);
-	}
-	for (int i = 0; i < LANE_COUNT; i++)
-	{
-		for (int k = 0; k < lanes[i].size; k++)
-			close_member(&lanes[i].members[k]);
-		for (int k = 0; k < lanes[i].queue_count; k++)
-		{
-			timer_clear(&lanes[i].queues[k].outage);
-			lanes[i].queues[k].down = true;
-			fail_excess(&lanes[i].queues[k]);
-		}
-		mem_free(lanes[i].members);
-		mem_free(lanes[i].queues);
-		lanes[i] = (struct lane){0};
-	}
-	free_held_chats();
+	finish_all(&put_off_calls, PG_UNAVAILABLE);
+	finish_all(&crowded_calls, PG_CROWDED);
+	for (int i = 0; i <= group_count; i++)
+		crew_close(crews[i]);
+	for (int i = 0; i < lane_count(); i++)
+		fail_excess(&lanes[i]);
+	for (int i = 0; i < lane_count(); i++)
+		queue_close(&lanes[i].queue);
+	mem_free(crews);
+	mem_free(lanes);
+	held_close();
+	loop_forget(&dispatch_task);
 }
 
 bool
 pool_is_ready(void)
 {
-	for (int i = 0; i < LANE_COUNT; i++)
+	for (int i = 0; i <= group_count; i++)
 	{
-		for (int k = 0; k < lanes[i].queue_count; k++)
-		{
-			if (lanes[i].queues[k].ready == 0)
-				return false;
-		}
+		if (crew_ready(crews[i]) == 0)
+			return false;
 	}
 	return true;
 }
@@ -675,9 +631,6 @@ pool_is_ready(void)
 void
 pool_forget_statements(void)
 {
-	for (int i = 0; i < LANE_COUNT; i++)
-	{
-		for (int k = 0; k < lanes[i].size; k++)
-			conn_forget_statements(lanes[i].members[k].conn);
-	}
+	for (int i = 0; i <= group_count; i++)
+		crew_forget_statements(crews[i]);
 }

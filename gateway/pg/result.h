@@ -12,7 +12,8 @@ enum pg_verdict
 {
 	PG_DONE,        /* there are: committed */
 	PG_FAILED,      /* the database said no: sqlstate and so on */
-	PG_UNAVAILABLE, /* no connection, or no room in the queue: nothing was sent */
+	PG_UNAVAILABLE, /* no connection: nothing was sent */
+	PG_CROWDED,     /* too much of its user's was waiting: nothing was sent */
 	PG_LATE,        /* waited in the queue longer than a call may run: nothing was sent */
 	PG_UNKNOWN      /* the connection broke while it ran: it may have happened or not */
 };

@@ -44,11 +44,11 @@ sources(void)
 	close(fd);
 	snprintf(flag, sizeof flag, "--config=%s", path);
 	setenv("CHAT_GATEWAY_POOL_SIZE", "8", 1);
-	ok(load(flag, "--single-size=9") == CONFIG_RUN, "loaded");
+	ok(load(flag, "--single-share=9") == CONFIG_RUN, "loaded");
 	ok(config.workers == 3, "from the file");
 	is(config.database, strlen(config.database), "dbname=x host=/y", "quoted, from the file");
 	ok(config.pool_size == 8, "the environment beats the file");
-	ok(config.single_size == 9, "flags with dashes");
+	ok(config.single_share == 9, "flags with dashes");
 	ok(config.group_limit == 64, "the default");
 	ok(load(flag, "--pool_size=10") == CONFIG_RUN && config.pool_size == 10, "a flag beats the environment");
 	unsetenv("CHAT_GATEWAY_POOL_SIZE");
@@ -117,6 +117,10 @@ main(void)
 	refused("auth_timeout", "9999999h", "auth_timeout = \"9999999h\": allowed is 100ms to 600000ms");
 	refused("log_level", "loud", "log_level = \"loud\": allowed is debug | info | warn | error");
 	refused("colour", "red", "there is no setting \"colour\"");
+	refused("single-size", "3", "there is no setting \"single-size\" any more: set single_share");
+	setenv("CHAT_GATEWAY_ANONYMOUS_SIZE", "2", 1);
+	ok(load(NULL, NULL) == CONFIG_BAD, "a setting of an earlier release in the environment");
+	unsetenv("CHAT_GATEWAY_ANONYMOUS_SIZE");
 	ok(load("--workers", NULL) == CONFIG_BAD, "a flag without value");
 	ok(load("workers=2", NULL) == CONFIG_BAD, "a flag without dashes");
 	ok(load("--config=/nowhere/at/all", NULL) == CONFIG_BAD, "a file that is not there");

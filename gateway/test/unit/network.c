@@ -40,5 +40,10 @@ main(void)
 	client("127.0.0.1", "127.0.0.1", "::ffff:1.2.3.4", "1.2.3.4");
 	client("127.0.0.1", "127.0.0.1", "2001:db8::1", "2001:db8::1");
 	client("127.0.0.1", "127.0.0.1", ",,", "127.0.0.1");
+	ok(network_key("10.0.0.1") < 0 && network_key("10.0.0.1") == network_key("::ffff:10.0.0.1"), "one key");
+	ok(network_key("10.0.0.1") != network_key("10.0.0.2"), "each address of IPv4");
+	ok(network_key("2001:db8:0:1::1") == network_key("2001:db8:0:1:ffff::2"), "a /64 of IPv6");
+	ok(network_key("2001:db8:0:1::1") != network_key("2001:db8:0:2::1"), "another one");
+	ok(network_key("") < 0, "no address");
 	return done();
 }
