@@ -114,6 +114,8 @@ static const struct knob knobs[] = {
 	VALUE(max_sockets, KNOB_NUMBER, "0", 0, 1000000, "sockets per worker; beyond: 503; 0: as many as there are descriptors for"),
 	VALUE(calls_per_second, KNOB_NUMBER, "0", 0, 100000, "calls a second of one user, by whatever sockets, or of one address before login; beyond: 429 rate_limited; 0: any number"),
 	VALUE(calls_burst, KNOB_NUMBER, "100", 1, 100000, "calls that may come at once under calls_per_second"),
+	VALUE(anonymous_per_second, KNOB_NUMBER, "10", 0, 100000, "log_in, register_user and the like a second from one address, whoever calls them; an IPv6 address stands for its /64; beyond: 429 rate_limited; 0: any number"),
+	VALUE(anonymous_burst, KNOB_NUMBER, "200", 1, 100000, "of these as many may come at once"),
 	TEXT(allowed_origins, "", "origins, comma-separated, whose pages may use the gateway besides those it serves itself; *: all"),
 	TEXT(ticket_secret, "", "secret that the key of tickets is made of, the same for all gateways behind one name; empty: a new key at each start"),
 	VALUE(ticket_lifetime, KNOB_DURATION, "5min", 1000, 86400000, "how long create_ticket's answer opens its file"),
@@ -147,6 +149,8 @@ static const struct knob knobs[] = {
 /* What config_reload may change. */
 static const char *const reloadable[] = {
 	"allowed_origins",
+	"anonymous_burst",
+	"anonymous_per_second",
 	"answer_limit",
 	"auth_timeout",
 	"calls_burst",

@@ -648,7 +648,11 @@ consider(struct call *call, struct session *session)
 		refuse(call, error);
 		return false;
 	}
-	return true;
+	if (call->method->anonymous)
+		verdict = rate_count_anonymous(session, &wait);
+	if (verdict != RATE_GOOD)
+		limit(call, session, verdict, wait);
+	return verdict == RATE_GOOD;
 }
 
 void

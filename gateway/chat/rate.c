@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * rate.c
- *	  How many calls a second: a bucket of tokens for each login, whatever sockets and requests its calls come by; for
- *	  each address where nobody is logged in.
+ *	  How many calls a second: a bucket of tokens for each user, whatever logins, sockets and requests their calls come by;
+ *	  for each address (IPv6: each /64) where nobody is logged in.
  *
- * A bucket holds calls_burst tokens and gets calls_per_second of them each second; a call takes one. What finds none is
+ * A bucket holds a burst of tokens and gets so many of them each second; a call takes one. What finds none is
  * refused and counted. As many refusals as FLOOD_TIME of all that is allowed, without the bucket ever having been full
  * in between: then it is a flood.
+ *
+ * Anonymous methods (log_in, register_user) are counted by address a second time, whoever calls them: they cost the most,
+ * and those who call them nothing.
  *
  * A bucket that is full again says no more than one that is not there: it goes. Each worker counts for itself.
  *
@@ -23,11 +26,18 @@
 #include "io/loop.h"
 #include "io/timer.h"
 
-#define FLOOD_TIME 10 /* seconds of calls_per_second that may be refused in a row */
+#define FLOOD_TIME 10 /* seconds of all that is allowed that may be refused in a row */
+
+/* What is allowed now. */
+struct rate
+{
+	int per_second; /* 0: any number */
+	int burst;      /* as many at once */
+};
 
 struct bucket
 {
-	char key[80];      /* its name in buckets */
+	char key[32];      /* its name in buckets */
 	long long tokens;  /* thousandths */
 	uint64_t seen;     /* loop_now() when tokens were last reckoned */
 	long refused;      /* calls, since it was full */
@@ -46,22 +56,19 @@ is_full(struct timer *timer)
 }
 
 static struct bucket *
-bucket_of(const struct session *session)
+bucket_of(char kind, int64_t who, const struct rate *rate)
 {
 	char key[sizeof((struct bucket *) 0)->key];
 	struct bucket *bucket;
 
-	if (session->login_id != 0)
-		snprintf(key, sizeof key, "%lld", (long long) session->login_id);
-	else
-		snprintf(key, sizeof key, "@%s", session->address);
+	snprintf(key, sizeof key, "%c%lld", kind, (long long) who);
 	buckets = buckets ? buckets : hash_create();
 	bucket = hash_get(buckets, key);
 	if (bucket == NULL)
 	{
 		bucket = mem_alloc(sizeof *bucket);
 		snprintf(bucket->key, sizeof bucket->key, "%s", key);
-		bucket->tokens = config.calls_burst * 1000LL;
+		bucket->tokens = rate->burst * 1000LL;
 		bucket->seen = loop_now();
 		hash_put(buckets, key, bucket);
 	}
@@ -69,36 +76,51 @@ bucket_of(const struct session *session)
 }
 
 static void
-fill(struct bucket *bucket)
+fill(struct bucket *bucket, const struct rate *rate)
 {
-	long long most = config.calls_burst * 1000LL;
+	long long most = rate->burst * 1000LL;
 
-	bucket->tokens += (long long) (loop_now() - bucket->seen) * config.calls_per_second;
+	bucket->tokens += (long long) (loop_now() - bucket->seen) * rate->per_second;
 	bucket->tokens = bucket->tokens < most ? bucket->tokens : most;
 	bucket->seen = loop_now();
+}
+
+static enum rate_verdict
+count(char kind, int64_t who, const struct rate *rate, long long *wait)
+{
+	struct bucket *bucket;
+	bool good;
+
+	if (rate->per_second == 0)
+		return RATE_GOOD;
+	bucket = bucket_of(kind, who, rate);
+	fill(bucket, rate);
+	good = bucket->tokens >= 1000;
+	bucket->tokens -= good ? 1000 : 0;
+	bucket->refused += !good;
+	*wait = (1000 - bucket->tokens) / rate->per_second + 1;
+	timer_set(&bucket->full, (uint64_t) ((rate->burst * 1000LL - bucket->tokens) / rate->per_second + 1),
+			  is_full);
+	if (good)
+		return RATE_GOOD;
+	stats_add(STAT_CALLS_LIMITED, 1);
+	return bucket->refused > (long) FLOOD_TIME * rate->per_second ? RATE_FLOODED : RATE_OVER;
 }
 
 enum rate_verdict
 rate_count(const struct session *session, long long *wait)
 {
-	struct bucket *bucket;
-	bool good;
+	struct rate rate = {config.calls_per_second, config.calls_burst};
 
-	if (config.calls_per_second == 0)
-		return RATE_GOOD;
-	bucket = bucket_of(session);
-	fill(bucket);
-	good = bucket->tokens >= 1000;
-	bucket->tokens -= good ? 1000 : 0;
-	bucket->refused += !good;
-	*wait = (1000 - bucket->tokens) / config.calls_per_second + 1;
-	timer_set(&bucket->full,
-			  (uint64_t) ((config.calls_burst * 1000LL - bucket->tokens) / config.calls_per_second + 1),
-			  is_full);
-	if (good)
-		return RATE_GOOD;
-	stats_add(STAT_CALLS_LIMITED, 1);
-	return bucket->refused > (long) FLOOD_TIME * config.calls_per_second ? RATE_FLOODED : RATE_OVER;
+	return count('c', session->user_id != 0 ? session->user_id : session->origin, &rate, wait);
+}
+
+enum rate_verdict
+rate_count_anonymous(const struct session *session, long long *wait)
+{
+	struct rate rate = {config.anonymous_per_second, config.anonymous_burst};
+
+	return count('a', session->origin, &rate, wait);
 }
 
 void

@@ -14,8 +14,12 @@ enum rate_verdict
 	RATE_FLOODED /* and there were many such: who sends them does not listen */
 };
 
-/* One call more of this session's login, or of its address when nobody is logged in. wait: milliseconds. */
+/* One call more of this session's user, or of its address when nobody is logged in. wait: milliseconds. */
 extern enum rate_verdict rate_count(const struct session *session, long long *wait);
+
+/* The same for a call of an anonymous method, by its address. */
+extern enum rate_verdict rate_count_anonymous(const struct session *session, long long *wait);
+
 extern void rate_close(void);
 
 #endif
