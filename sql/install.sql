@@ -76,6 +76,14 @@ SELECT p.oid::regprocedure FROM pg_proc p
  WHERE p.pronamespace = 'chat'::regnamespace AND NOT p.prosecdef
    AND EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee NOT IN (p.proowner, 'chat_owner'::regrole))
  ORDER BY p.proname;
+-- Where others run them, they run with our search_path: a caller's may hold what somebody has planted. Those in C name all they use.
+SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+ WHERE p.pronamespace = 'chat'::regnamespace AND p.prokind = 'f' AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
+   AND (l.lanname <> 'c' AND EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee NOT IN (p.proowner, 'chat_owner'::regrole))
+	OR p.prorettype IN ('trigger'::regtype, 'event_trigger'::regtype) AND p.proname <> 'invalidate_cache'
+	OR l.lanname <> 'c' AND EXISTS (SELECT FROM pg_depend d JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid JOIN pg_class c ON c.oid = w.ev_class
+		WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid AND c.relacl IS NOT NULL)
+	OR l.lanname <> 'c' AND EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = p.oid AND d.classid IN ('pg_class'::regclass, 'pg_constraint'::regclass, 'pg_attrdef'::regclass)));
 -- No table is open to any of the roles, not even to be referenced; the app reads the views, a monitor the figures.
 SELECT c.oid::regclass AS relation, NULL AS column, a.grantee::regrole, a.privilege_type
   FROM pg_class c CROSS JOIN aclexplode(c.relacl) a WHERE c.relnamespace = 'chat'::regnamespace AND a.grantee <> c.relowner

@@ -18,7 +18,7 @@ COMMENT ON FUNCTION chat.id_at IS 'The lowest id of that millisecond; 0 before 2
 GRANT EXECUTE ON FUNCTION chat.id_at TO chat_app; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.id_parts(id bigint, OUT at timestamptz, OUT node integer, OUT sequence integer)
-RETURNS record LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+RETURNS record LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT chat.id_time(id_parts.id), (id_parts.id >> 12 & 1023)::integer, (id_parts.id & 4095)::integer
 $$;
 COMMENT ON FUNCTION chat.id_parts IS 'What an id is made of.';

@@ -75,7 +75,7 @@ COMMENT ON FUNCTION chat.rotate_channel_key IS 'Renames all channels: whoever ha
 GRANT EXECUTE ON FUNCTION chat.rotate_channel_key TO chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.subscribe_user(user_id bigint)
-RETURNS text LANGUAGE plpgsql AS $$
+RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	channel text := chat.user_channel(subscribe_user.user_id);
 BEGIN

@@ -39,7 +39,7 @@ $$;
 COMMENT ON FUNCTION chat.profile_event IS 'The profile_changed event, as it is published and as sync tells it.';
 
 CREATE OR REPLACE FUNCTION chat.publish_profile()
-RETURNS trigger LANGUAGE plpgsql AS $$
+RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	event jsonb := chat.profile_event(NEW.id, NEW.version);
 BEGIN

@@ -536,13 +536,13 @@ $$;
 COMMENT ON FUNCTION chat.expire_sessions IS 'For run_maintenance: removes at most batch expired sessions, as many counts of failed attempts whose time is over, and as many ends of sessions whose tokens are no good any more; answers how many.';
 
 CREATE OR REPLACE FUNCTION chat.publish_session_end()
-RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'chat_publish_session_end';
+RETURNS trigger LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_publish_session_end';
 COMMENT ON FUNCTION chat.publish_session_end IS 'Trigger: tells gateways to close the session''s sockets.';
 CREATE OR REPLACE TRIGGER publish_session_end AFTER DELETE ON chat.sessions
 FOR EACH ROW EXECUTE FUNCTION chat.publish_session_end();
 
 CREATE OR REPLACE FUNCTION chat.keep_session_end()
-RETURNS trigger LANGUAGE plpgsql AS $$
+RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	INSERT INTO chat.ended_sessions AS e (token_hash, issued_until, forget_at)
 	VALUES (OLD.token_hash, greatest(now(), OLD.token_issued_at), greatest(OLD.expires_at, now() + chat.setting_interval('session_lifetime')))

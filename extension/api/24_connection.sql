@@ -114,7 +114,7 @@ $$;
 COMMENT ON FUNCTION chat.connection_event IS 'The connection_changed event, as it is published and as sync tells it.';
 
 CREATE OR REPLACE FUNCTION chat.publish_connection()
-RETURNS trigger LANGUAGE plpgsql AS $$
+RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF chat.took(NEW.version) THEN
 		PERFORM chat.publish(chat.connection_event(c), ARRAY[c.owner_id])

@@ -17,7 +17,7 @@ GRANT SELECT ON chat.v_members TO chat_app; -- since 0.1.0
 -- Not CHECK constraints: PostgreSQL parses those of a table again in every statement that writes to it, and a message writes to
 -- both of these without touching what they are about. That took a sixth of its time.
 CREATE OR REPLACE FUNCTION chat.refuse_row()
-RETURNS trigger LANGUAGE plpgsql AS $$
+RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RAISE check_violation USING MESSAGE = format('this row is not acceptable in %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
 END
@@ -62,7 +62,7 @@ RETURNS json LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'chat_logged_even
 COMMENT ON FUNCTION chat.logged_event IS 'A logged event as it is published.';
 
 CREATE OR REPLACE FUNCTION chat.publish_event()
-RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'chat_publish_event';
+RETURNS trigger LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_publish_event';
 COMMENT ON FUNCTION chat.publish_event IS 'Trigger: a durable event, to the members and to whom it takes out of the chat.';
 CREATE OR REPLACE TRIGGER publish_event AFTER INSERT ON chat.events
 FOR EACH ROW EXECUTE FUNCTION chat.publish_event();
@@ -267,7 +267,7 @@ $$;
 COMMENT ON FUNCTION chat.prefs_event IS 'The chat_prefs_changed event, as it is published and as sync tells it.';
 
 CREATE OR REPLACE FUNCTION chat.publish_prefs()
-RETURNS trigger LANGUAGE plpgsql AS $$
+RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF chat.took(NEW.prefs_version) THEN
 		PERFORM chat.publish(chat.prefs_event(NEW), ARRAY[NEW.user_id]);
@@ -313,7 +313,7 @@ $$;
 COMMENT ON FUNCTION chat.draft_event IS 'The draft_changed event, as it is published and as sync tells it.';
 
 CREATE OR REPLACE FUNCTION chat.publish_draft()
-RETURNS trigger LANGUAGE plpgsql AS $$
+RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	event jsonb := chat.draft_event(NEW);
 BEGIN

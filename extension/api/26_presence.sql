@@ -136,7 +136,7 @@ COMMENT ON FUNCTION chat.read_presence IS 'For a gateway that was told of change
 GRANT EXECUTE ON FUNCTION chat.read_presence TO chat_gateway; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.publish_presence()
-RETURNS trigger LANGUAGE plpgsql AS $$
+RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF chat.took(NEW.status_version) THEN
 		PERFORM chat.publish(jsonb_build_object('type', 'presence_changed', 'user_id', NEW.id::text), ARRAY[0]);

@@ -553,7 +553,7 @@ $$;
 COMMENT ON FUNCTION chat.hidden_message_event IS 'The message_hidden event, as it is published and as sync tells it.';
 
 CREATE OR REPLACE FUNCTION chat.publish_hidden_message()
-RETURNS trigger LANGUAGE plpgsql AS $$
+RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF chat.took(new.version) THEN
 		PERFORM chat.publish(chat.hidden_message_event(new), ARRAY[new.user_id]);

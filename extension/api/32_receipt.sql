@@ -3,7 +3,7 @@ RETURNS json LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'chat_cursor_event';
 COMMENT ON FUNCTION chat.cursor_event IS 'The event of this type, read or delivered, as the others hear it, and sync tells it; with the chat''s message_count: the read event as the reader himself does, with unread and mentions.';
 
 CREATE OR REPLACE FUNCTION chat.publish_cursor()
-RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'chat_publish_cursor';
+RETURNS trigger LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_publish_cursor';
 COMMENT ON FUNCTION chat.publish_cursor IS 'Trigger: the read or delivered event, to the members of chats of at most receipts_max_members who may know of it (shows_cursor), and the read event with the unread count to the reader''s own sockets.';
 -- By column, not by WHEN: PostgreSQL would parse the condition's tree again at every send, which moves a cursor too.
 CREATE OR REPLACE TRIGGER publish_cursor AFTER UPDATE OF read_version ON chat.members

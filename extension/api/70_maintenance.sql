@@ -75,7 +75,7 @@ GRANT EXECUTE ON FUNCTION chat.run_maintenance TO chat_app; -- since 0.2.0
 GRANT EXECUTE ON FUNCTION chat.run_maintenance TO chat_gateway; -- since 0.3.0
 
 CREATE OR REPLACE FUNCTION chat.schedule_maintenance()
-RETURNS boolean LANGUAGE plpgsql AS $body$
+RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
 	IF NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extname = 'pg_cron') THEN
 		RETURN false;
