@@ -13,9 +13,11 @@
  * serves list_chats (last_message) and read_event, by which a gateway reads back an event too large to notify.
  *
  *	 trigger						table, when							event, to whom
- *	 chat_publish_event				events, after insert				itself: members and who leaves by it
+ *	 chat_publish_event				events, after insert				itself: members and who leaves by it; to those who do
+ *																		not see the message that it is about, event_hidden
  *	 chat_publish_cursor			members, after read_version or		read, delivered: members of chats not too large who
- *									delivered_version moves				may know; with the unread count: own sockets
+ *									delivered_version moves				may know and see so far; with the unread count: own
+ *																		sockets
  *	 chat_publish_session_end		sessions, after delete				session_ended: gateways close its sockets
  */
 #include "chat.h"
@@ -259,16 +261,15 @@ event_of_message(Event *event, const Message *message)
 	append_message(out, message, 0);
 }
 
-/* Who hears an event of a chat. Needs SPI; the ids are in its memory context. */
+/* Who hears an event of a chat, about this message if any. Needs SPI; the ids are in its memory context. */
 static void
-find_audience(int64 chat_id, int64 event_id, Audience *audience)
+find_audience(int64 chat_id, int64 event_id, int64 message_id, Audience *seeing, Audience *others)
 {
 	ChatRow chat;
 
+	*seeing = *others = (Audience){.count = 0};
 	if (guard_read_chat(chat_id, &chat))
-		recipients_of_event(chat_id, event_id, &chat, audience);
-	else
-		*audience = (Audience){.count = 0};
+		recipients_of_event(chat_id, event_id, message_id, &chat, seeing, others);
 }
 
 static void
@@ -323,47 +324,132 @@ append_members(StringInfo out, Datum object)
 	appendBinaryStringInfo(out, text + 1, length - 2);
 }
 
+/* NULL unless it is an object that has it, as text. */
+static JsonbValue *
+text_member(Jsonb *object, const char *name)
+{
+	JsonbValue *value = JB_ROOT_IS_OBJECT(object)
+							? getKeyJsonValueFromContainer(&object->root, name, (int) strlen(name), NULL)
+							: NULL;
+
+	return value != NULL && value->type == jbvString ? value : NULL;
+}
+
+/* The id that this member is; 0 when there is none. */
+static int64
+member_id(Jsonb *object, const char *name)
+{
+	JsonbValue *value = text_member(object, name);
+
+	if (value == NULL)
+		return 0;
+	return strtoi64(pnstrdup(value->val.string.val, value->val.string.len), NULL, 10);
+}
+
+/* The beginning of a logged event: its type, and its place in the chat. */
+static void
+begin_logged_event(Event *event, const char *type, const Row *row)
+{
+	int64 id = row_id(row, "id");
+
+	begin_event(event, type, id);
+	json_id(&event->json, "chat_id", row_id(row, "chat_id"));
+	json_id(&event->json, "id", id);
+	json_id(&event->json, "prev_id", row_id(row, "prev_id"));
+}
+
+/* All that is told of it to members who do not see the message that it is about: a link of the chain. */
+static void
+build_hidden_event(Event *event, const Row *row)
+{
+	begin_logged_event(event, "event_hidden", row);
+	json_time(&event->json, "at", clock_id_time(row_id(row, "id")));
+}
+
 /* The event of a row of chat.events, but for its closing brace. */
 static void
 build_logged_event(Event *event, const Row *row)
 {
 	StringInfo out = &event->json;
-	int64 id = row_id(row, "id");
 	bool isnull;
 
-	begin_event(event, row_text(row, "type"), id);
-	json_id(out, "chat_id", row_id(row, "chat_id"));
-	json_id(out, "id", id);
-	json_id(out, "prev_id", row_id(row, "prev_id"));
+	begin_logged_event(event, row_text(row, "type"), row);
 	if (row_id(row, "actor_id") == 0)
 		json_null(out, "actor_id");
 	else
 		json_id(out, "actor_id", row_id(row, "actor_id"));
-	json_time(out, "at", clock_id_time(id));
+	json_time(out, "at", clock_id_time(row_id(row, "id")));
 	event->common = out->len;
 	append_members(out, row_value(row, "payload", &isnull));
 }
 
+/* Users and what they see of the chat, by a statement that answers user_id and visible_from in the order of the latter. */
+static void
+find_views(Statement *statement, Datum *values, int64 **user_ids, int64 **views)
+{
+	statement_run(statement, values, NULL, true);
+	*user_ids = palloc(sizeof(int64) * Max(1, SPI_processed));
+	*views = palloc(sizeof(int64) * Max(1, SPI_processed));
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		Row row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+
+		(*user_ids)[i] = row_id(&row, "user_id");
+		(*views)[i] = row_id(&row, "visible_from");
+	}
+}
+
 /* In a large chat, those who come or go hear it on their own channels too: they may not know the chat's yet. */
 static void
-add_concerned(Audience *audience, const Row *event)
+add_concerned(Audience *audience, const Row *event, Datum payload)
 {
-	static Statement statement = {"SELECT u::bigint AS user_id FROM pg_catalog.jsonb_array_elements_text($1 "
-								  "OPERATOR(pg_catalog.->) 'user_ids') u",
-								  1,
-								  {JSONBOID},
-								  NULL};
+	static Statement statement = {
+		"SELECT m.user_id, m.visible_from"
+		"  FROM pg_catalog.jsonb_array_elements_text($1 OPERATOR(pg_catalog.->) 'user_ids') u"
+		"  JOIN chat.members m ON m.chat_id = $2 AND m.user_id = u::bigint",
+		2,
+		{JSONBOID, INT8OID},
+		NULL};
 	char *type = row_text(event, "type");
-	bool isnull;
-	Datum payload = row_value(event, "payload", &isnull);
+	int64 *views;
 
 	if (audience->chat_id == 0 || (strcmp(type, "member_joined") != 0 && strcmp(type, "member_left") != 0))
 		return;
-	statement_run(&statement, &payload, NULL, true);
-	audience->user_ids = palloc(sizeof(int64) * Max(1, SPI_processed));
-	for (uint64 i = 0; i < SPI_processed; i++)
-		audience->user_ids[audience->count++] =
-			row_id(&(Row){SPI_tuptable->vals[i], SPI_tuptable->tupdesc}, "user_id");
+	find_views(&statement, (Datum[]){payload, Int64GetDatum(audience->chat_id)}, &audience->user_ids, &views);
+	audience->count = (int) SPI_processed;
+	audience->from = audience->count > 0 && strcmp(type, "member_joined") == 0 ? views[0] : 0; /* all alike */
+}
+
+/* The event with which a chat grows large: to all who see the same of it at once. */
+static void
+publish_growth(const Event *event, int64 chat_id)
+{
+	static Statement statement = {"SELECT user_id, visible_from FROM chat.members"
+								  " WHERE chat_id = $1 AND left_id IS NULL ORDER BY visible_from",
+								  1,
+								  {INT8OID},
+								  NULL};
+	Datum value = Int64GetDatum(chat_id);
+	int64 *user_ids;
+	int64 *views;
+	int count;
+	int next;
+
+	find_views(&statement, &value, &user_ids, &views);
+	count = (int) SPI_processed;
+	for (int i = 0; i < count; i = next)
+	{
+		for (next = i + 1; next < count && views[next] == views[i];)
+			next++;
+		publish(event, &(Audience){.user_ids = user_ids + i, .count = next - i, .from = views[i]});
+	}
+}
+
+static bool
+is_growth(const Row *event, Datum payload)
+{
+	return strcmp(row_text(event, "type"), "chat_changed") == 0 &&
+		   getKeyJsonValueFromContainer(&DatumGetJsonbP(payload)->root, "large", 5, NULL) != NULL;
 }
 
 PG_FUNCTION_INFO_V1(chat_publish_event);
@@ -371,16 +457,28 @@ Datum
 chat_publish_event(PG_FUNCTION_ARGS)
 {
 	Row row = trigger_row(fcinfo);
+	Datum payload = row_datum(&row, "payload");
 	Event event;
-	Audience audience;
+	Event hidden;
+	Audience seeing;
+	Audience others;
 
 	if (!clock_took(row_id(&row, "id")))
 		return PointerGetDatum(NULL);
 	SPI_connect();
-	find_audience(row_id(&row, "chat_id"), row_id(&row, "id"), &audience);
-	add_concerned(&audience, &row);
+	find_audience(row_id(&row, "chat_id"), row_id(&row, "id"),
+				  member_id(DatumGetJsonbP(payload), "message_id"), &seeing, &others);
+	add_concerned(&seeing, &row, payload);
 	build_logged_event(&event, &row);
-	publish(&event, &audience);
+	if (is_growth(&row, payload))
+		publish_growth(&event, row_id(&row, "chat_id"));
+	else
+		publish(&event, &seeing);
+	if (others.count > 0 || others.chat_id != 0)
+	{
+		build_hidden_event(&hidden, &row);
+		publish(&hidden, &others);
+	}
 	SPI_finish();
 	return PointerGetDatum(NULL);
 }
@@ -461,7 +559,7 @@ event_publish_cursor(const Cursor *cursor, const ChatRow *chat)
 	begin_cursor_event(&event, cursor);
 	if (chat->member_count <= setting_integer("receipts_max_members"))
 	{
-		recipients_of_event(cursor->chat_id, 0, chat, &audience);
+		recipients_of_event(cursor->chat_id, 0, cursor->message_id, chat, &audience, NULL);
 		if (is_shown(cursor, chat, &audience))
 		{
 			audience_remove(&audience, user_id);
@@ -644,6 +742,21 @@ chat_logged_event(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(event.json.data, event.json.len));
 }
 
+/* chat.hidden_event(event chat.events) → json: what is told of it to who does not see the message that it is about */
+PG_FUNCTION_INFO_V1(chat_hidden_event);
+Datum
+chat_hidden_event(PG_FUNCTION_ARGS)
+{
+	HeapTupleData tuple;
+	Row row = argument_row(PG_GETARG_DATUM(0), &tuple);
+	Event event;
+
+	build_hidden_event(&event, &row);
+	appendStringInfoChar(&event.json, '}');
+	ReleaseTupleDesc(row.shape);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(event.json.data, event.json.len));
+}
+
 /*
  * chat.cursor_event(member chat.members, type, message_count) → json: the read or delivered event as it is published;
  * to the reader himself with the unread count, when message_count is not NULL
@@ -673,33 +786,11 @@ chat_cursor_event(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(event.json.data, event.json.len));
 }
 
-/* NULL unless it is an object that has it, as text. */
-static JsonbValue *
-text_member(Jsonb *object, const char *name)
-{
-	JsonbValue *value = JB_ROOT_IS_OBJECT(object)
-							? getKeyJsonValueFromContainer(&object->root, name, (int) strlen(name), NULL)
-							: NULL;
-
-	return value != NULL && value->type == jbvString ? value : NULL;
-}
-
 void
 event_check(Jsonb *event)
 {
 	if (text_member(event, "type") == NULL)
 		chat_fail("invalid_argument", "an event is a JSON object with a type", NULL);
-}
-
-/* The version that a record's present state carries; 0 when there is none. */
-static int64
-event_version(Jsonb *event)
-{
-	JsonbValue *version = text_member(event, "version");
-
-	if (version == NULL)
-		return 0;
-	return strtoi64(pnstrdup(version->val.string.val, version->val.string.len), NULL, 10);
 }
 
 /*
@@ -712,18 +803,19 @@ chat_publish(PG_FUNCTION_ARGS)
 {
 	Event event = {.common = 0};
 	Audience audience = {0};
+	Audience others;
 	Datum *ids;
 
 	if (PG_ARGISNULL(0) || (PG_ARGISNULL(1) && PG_ARGISNULL(2)))
 		chat_fail("invalid_argument", "an event is for somebody", NULL);
 	event_check(PG_GETARG_JSONB_P(0));
-	event.key = event_version(PG_GETARG_JSONB_P(0));
+	event.key = member_id(PG_GETARG_JSONB_P(0), "version");
 	initStringInfo(&event.json);
 	append_members(&event.json, PG_GETARG_DATUM(0));
 	event.json.data[0] = '{'; /* in place of the comma */
 	SPI_connect();
 	if (!PG_ARGISNULL(2))
-		find_audience(PG_GETARG_INT64(2), 0, &audience);
+		find_audience(PG_GETARG_INT64(2), 0, 0, &audience, &others);
 	else
 	{
 		deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,

@@ -3,8 +3,10 @@
  * publish.c: from an event's JSON to NOTIFY.
  *
  *	1  event.c hands over an event and the users who may hear it.
- *	2  It is wrapped as {"to":["user id",…],"event":{…}} or, for all of a large chat, {"chat":"id","event":{…}}; the copy
- *	   for those who come into a large chat or leave it has both. At most MAX_PAYLOAD bytes: a larger one goes without
+ *	2  It is wrapped as {"to":["user id",…],"event":{…}} or, for all of a large chat, {"chat":"id","event":{…}}; with
+ *	   "sees":"message id" or "lacks":"message id" for those of them alone who see this message, or do not. The copy for those who
+ *	   come into a large chat or leave it has both "to" and "chat", and, like the event with which a chat grows large,
+ *	   "from":"id" when those in "to" see only messages above that id. At most MAX_PAYLOAD bytes: a larger one goes without
  *	   what lies behind its common members, marked "partial": true, and the receiver reads it back by id.
  *	3  publish_payload addresses that to the channel of each user, or once to the one that all users share, or to the
  *	   chat's, and hands it to transaction.c, which keeps it until the commit. With chat.delivery = outbox it
@@ -97,17 +99,32 @@ name_chat_channel(int64 chat_id, char *channel)
 				 hash_bytes_extended((unsigned char *) &chat_id, sizeof(chat_id), 0) % CHAT_BUCKETS, channel);
 }
 
-/* The payload for these users, about the chat when chat_id is not 0; for all of the chat when count is 0. */
 static void
-wrap(StringInfo payload, const Event *event, bool partial, int64 chat_id, const int64 *user_ids, int count)
+wrap_id(StringInfo payload, const char *name, int64 id)
+{
+	if (id != 0)
+		json_id(payload, name, id);
+}
+
+/* The payload for these users, about the chat when there is one; for all of the chat when count is 0. */
+static void
+wrap(StringInfo payload, const Event *event, bool partial, const Audience *audience, const int64 *user_ids,
+	 int count)
 {
 	resetStringInfo(payload);
 	for (int i = 0; i < count; i++)
 		appendStringInfo(payload, i ? ",\"" INT64_FORMAT "\"" : "{\"to\":[\"" INT64_FORMAT "\"", user_ids[i]);
 	if (count > 0)
 		appendStringInfoChar(payload, ']');
-	if (chat_id != 0)
-		appendStringInfo(payload, "%c\"chat\":\"" INT64_FORMAT "\"", count > 0 ? ',' : '{', chat_id);
+	wrap_id(payload, "chat", audience->chat_id);
+	if (count == 0)
+	{
+		payload->data[0] = '{';
+		wrap_id(payload, "sees", audience->sees);
+		wrap_id(payload, "lacks", audience->lacks);
+	}
+	else
+		wrap_id(payload, "from", audience->from);
 	appendStringInfoString(payload, ",\"event\":");
 	if (partial)
 	{
@@ -186,18 +203,18 @@ publish_payload(const char *payload, int64 key, int64 chat_id, const int64 *user
 
 /* To at most MAX_USERS users, or to all of the chat when count is 0. */
 static void
-publish_part(const Event *event, int64 chat_id, const int64 *user_ids, int count)
+publish_part(const Event *event, const Audience *audience, const int64 *user_ids, int count)
 {
 	StringInfoData payload;
 
 	initStringInfo(&payload);
-	wrap(&payload, event, false, chat_id, user_ids, count);
+	wrap(&payload, event, false, audience, user_ids, count);
 	if (payload.len > MAX_PAYLOAD && event->common == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("event is too large to be published")));
 	if (payload.len > MAX_PAYLOAD)
-		wrap(&payload, event, true, chat_id, user_ids, count);
-	publish_payload(payload.data, event->key, chat_id, user_ids, count);
+		wrap(&payload, event, true, audience, user_ids, count);
+	publish_payload(payload.data, event->key, audience->chat_id, user_ids, count);
 	pfree(payload.data);
 }
 
@@ -207,9 +224,9 @@ publish(const Event *event, const Audience *audience)
 	if (chat_delivery == DELIVERY_NONE)
 		return;
 	if (audience->chat_id != 0)
-		publish_part(event, audience->chat_id, NULL, 0);
+		publish_part(event, audience, NULL, 0);
 	for (int i = 0; i < audience->count; i += MAX_USERS)
-		publish_part(event, audience->chat_id, audience->user_ids + i, Min(MAX_USERS, audience->count - i));
+		publish_part(event, audience, audience->user_ids + i, Min(MAX_USERS, audience->count - i));
 }
 
 void

@@ -29,6 +29,9 @@ typedef struct Audience
 	int64 chat_id;
 	int64 *user_ids; /* caller's memory context; order and repeats do not matter */
 	int count;       /* of user_ids */
+	int64 sees;      /* of those in the large chat, only who sees this message; 0: no matter */
+	int64 lacks;     /* only who does not see it; 0: no matter */
+	int64 from;      /* members.visible_from of user_ids, who are in a large chat from now on */
 } Audience;
 
 /* Publishes with this transaction's fate. */

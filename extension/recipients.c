@@ -24,7 +24,8 @@ enum
 {
 	MEMBER_USER_ID,
 	MEMBER_LEFT_ID,
-	MEMBER_MUTED_UNTIL
+	MEMBER_MUTED_UNTIL,
+	MEMBER_VISIBLE_FROM
 };
 
 enum
@@ -37,8 +38,9 @@ enum
 	LEASE_EXPIRES_AT
 };
 
-static Table members = {
-	.name = "members", .index = "members_pkey", .columns = {"user_id", "left_id", "muted_until"}};
+static Table members = {.name = "members",
+						.index = "members_pkey",
+						.columns = {"user_id", "left_id", "muted_until", "visible_from"}};
 static Table push_tokens = {.name = "push_tokens", .index = "push_tokens_user"};
 static Table live_sessions = {
 	.name = "live_sessions", .index = "live_sessions_user", .columns = {"lease_id"}};
@@ -99,9 +101,19 @@ add_user(Audience *audience, int64 user_id)
 	audience->user_ids[audience->count++] = user_id;
 }
 
+/* Where a member belongs who sees messages above visible_from: message_id is one of them, or not. */
+static void
+add_seeing(Audience *seeing, Audience *others, int64 message_id, int64 user_id, int64 visible_from)
+{
+	if (message_id == 0 || message_id > visible_from)
+		add_user(seeing, user_id);
+	else if (others != NULL)
+		add_user(others, user_id);
+}
+
 /* The members who are in, and who leaves by this event. */
 static void
-find_members(int64 chat_id, int64 event_id, Audience *audience)
+find_members(int64 chat_id, int64 event_id, int64 message_id, Audience *seeing, Audience *others)
 {
 	TableScan member;
 
@@ -110,37 +122,66 @@ find_members(int64 chat_id, int64 event_id, Audience *audience)
 	{
 		if (table_is_null(&member, MEMBER_LEFT_ID) ||
 			DatumGetInt64(table_value(&member, MEMBER_LEFT_ID)) == event_id)
-			add_user(audience, DatumGetInt64(table_value(&member, MEMBER_USER_ID)));
+			add_seeing(seeing, others, message_id, DatumGetInt64(table_value(&member, MEMBER_USER_ID)),
+					   DatumGetInt64(table_value(&member, MEMBER_VISIBLE_FROM)));
 	}
 	table_scan_end(&member);
 }
 
 static void
-find_members_by_statement(int64 chat_id, int64 event_id, Audience *audience)
+find_members_by_statement(int64 chat_id, int64 event_id, int64 message_id, Audience *seeing, Audience *others)
 {
-	static Statement statement = {
-		"SELECT user_id FROM chat.members WHERE chat_id = $1 AND (left_id IS NULL OR left_id = $2)",
-		2,
-		{INT8OID, INT8OID},
-		NULL};
-	bool isnull;
+	static Statement statement = {"SELECT user_id, visible_from FROM chat.members"
+								  " WHERE chat_id = $1 AND (left_id IS NULL OR left_id = $2)",
+								  2,
+								  {INT8OID, INT8OID},
+								  NULL};
+	Datum values[2];
+	bool nulls[2];
 
 	statement_run(&statement, (Datum[]){Int64GetDatum(chat_id), Int64GetDatum(event_id)}, NULL, true);
 	for (uint64 i = 0; i < SPI_processed; i++)
-		add_user(audience,
-				 DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull)));
+	{
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
+		add_seeing(seeing, others, message_id, DatumGetInt64(values[0]), DatumGetInt64(values[1]));
+	}
+}
+
+static bool
+has_newcomers(int64 chat_id, int64 message_id)
+{
+	static Statement statement = {"SELECT chat.has_newcomers($1, $2)", 2, {INT8OID, INT8OID}, NULL};
+	bool isnull;
+
+	statement_run(&statement, (Datum[]){Int64GetDatum(chat_id), Int64GetDatum(message_id)}, NULL, true);
+	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/* A large chat's are told apart by who knows them: its gateways (publish.h). */
+static void
+divide_chat(int64 chat_id, int64 message_id, Audience *seeing, Audience *others)
+{
+	seeing->chat_id = chat_id;
+	if (message_id == 0 || !has_newcomers(chat_id, message_id))
+		return;
+	seeing->sees = message_id;
+	if (others != NULL)
+		*others = (Audience){.chat_id = chat_id, .lacks = message_id};
 }
 
 void
-recipients_of_event(int64 chat_id, int64 event_id, const ChatRow *chat, Audience *audience)
+recipients_of_event(int64 chat_id, int64 event_id, int64 message_id, const ChatRow *chat, Audience *seeing,
+					Audience *others)
 {
-	*audience = (Audience){.chat_id = chat->large ? chat_id : 0};
+	*seeing = (Audience){.count = 0};
+	if (others != NULL)
+		*others = (Audience){.count = 0};
 	if (chat->large)
-		return;
-	if (table_is_direct(&members))
-		find_members(chat_id, event_id, audience);
+		divide_chat(chat_id, message_id, seeing, others);
+	else if (table_is_direct(&members))
+		find_members(chat_id, event_id, message_id, seeing, others);
 	else
-		find_members_by_statement(chat_id, event_id, audience);
+		find_members_by_statement(chat_id, event_id, message_id, seeing, others);
 }
 
 static bool

@@ -24,8 +24,12 @@ typedef struct Recipients
 extern void recipients_of_message(int64 chat_id, int64 sender_id, const ChatRow *chat,
 								  Recipients *recipients);
 
-/* Of an event, as the active snapshot sees them: the members, and those whom this very event takes out (0: none). */
-extern void recipients_of_event(int64 chat_id, int64 event_id, const ChatRow *chat, Audience *audience);
+/*
+ * Of an event, as the active snapshot sees them: the members, and those whom this very event takes out (0: none). When it is
+ * about a message (not 0), those who see that, and the others apart; NULL: they are not asked for.
+ */
+extern void recipients_of_event(int64 chat_id, int64 event_id, int64 message_id, const ChatRow *chat,
+								Audience *seeing, Audience *others);
 
 /* Whether nothing keeps the two of a direct chat, its audience, from writing to each other; false where it is not so plain. */
 extern bool recipients_are_open(const Audience *audience, int64 sender_id);

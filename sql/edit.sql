@@ -201,12 +201,24 @@ SELECT value FROM chat.set_setting('history_for_new_members', 'all');
 SELECT id AS last FROM chat.send_message(:ella, :club, 'after her') \gset
 SELECT body FROM chat.edit_message(:ella, :club, :first, 'before her, edited') UNION ALL SELECT body FROM chat.edit_message(:ella, :club, :last, 'after her, edited');
 SELECT type, event ->> 'body' AS body FROM chat.list_events(:enno, :club);
+SELECT string_agg(k, ' ') AS members FROM chat.list_events(:enno, :club), json_object_keys(event) k WHERE type = 'event_hidden';
 SELECT body FROM chat.list_messages(:emil, :club) WHERE kind = 'user';
+-- Nor do reactions, pins, deletions and others' cursors; of what she sees she hears all.
+SELECT count(*) FROM unnest(ARRAY[:first, :last]) m, chat.add_reaction(:emil, :club, m, 'x'), chat.remove_reaction(:emil, :club, m, 'x'), chat.pin_message(:ella, :club, m), chat.unpin_message(:ella, :club, m),
+	chat.mark_read(:emil, :club, m), chat.mark_delivered(:emil, :club, m);
+SELECT count(*) FROM unnest(ARRAY[:first, :last]) m, chat.send_message(:ella, :club, 'gone', client_key => m::text) g, chat.delete_message(:ella, :club, g.id);
+SELECT type, count(*), count(*) FILTER (WHERE event ->> 'message_id' = :'first') AS of_first FROM chat.list_events(:enno, :club, page_size => 100) GROUP BY type ORDER BY type;
+SELECT bool_and(s.event::text = l.event::text) AS same FROM chat.sync(:enno, :first) y, json_array_elements(y.events) s (event) JOIN chat.list_events(:enno, :club, page_size => 100) l ON s.event ->> 'id' = l.id::text;
+SELECT e ->> 'type' AS type, e ->> 'message_id' = :'last' AS last FROM chat.sync(:enno, :first) s, json_array_elements(s.state) e WHERE e ->> 'user_id' = :'emil';
+BEGIN;
+UPDATE chat.members SET read_id = :first, delivered_id = :first WHERE chat_id = :club AND user_id = :emil;
+SELECT count(*) FROM chat.sync(:enno, :first) s, json_array_elements(s.state) e WHERE e ->> 'user_id' = :'emil';
+ROLLBACK;
 -- Nor does an answer to it quote it, to her or while she hears the event; what is hidden for oneself is not quoted to oneself.
 SELECT id AS answer FROM chat.send_message(:emil, :club, 'answer', reply_to_id => :first) \gset
-SELECT reply ->> 'id' = :'first' AS named, reply ->> 'body' AS quoted FROM chat.get_message(:enno, :club, :answer);
-SELECT reply ->> 'body' AS quoted FROM chat.get_message(:emil, :club, :answer);
-SELECT chat.read_event(:club, :answer) #>> '{message,reply,body}' AS quoted;
+SELECT reply ->> 'id' = :'first' AS named, reply ->> 'sender_id' AS sender, reply ->> 'body' AS quoted FROM chat.get_message(:enno, :club, :answer);
+SELECT reply ->> 'sender_id' = :'ella' AS sender, reply ->> 'body' AS quoted FROM chat.get_message(:emil, :club, :answer);
+SELECT chat.read_event(:club, :answer) #>> '{message,reply,body}' AS quoted, chat.read_event(:club, :answer) #>> '{message,reply,sender_id}' AS sender;
 SELECT id AS seen_answer FROM chat.send_message(:emil, :club, 'answer', reply_to_id => :last) \gset
 SELECT reply ->> 'body' AS quoted, chat.read_event(:club, :seen_answer) #>> '{message,reply,body}' AS event FROM chat.get_message(:enno, :club, :seen_answer);
 SELECT deleted_at IS NULL AS there FROM chat.delete_message(:enno, :club, :last, false);

@@ -61,21 +61,25 @@ CREATE OR REPLACE FUNCTION chat.logged_event(event chat.events)
 RETURNS json LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'chat_logged_event';
 COMMENT ON FUNCTION chat.logged_event IS 'A logged event as it is published.';
 
+CREATE OR REPLACE FUNCTION chat.hidden_event(event chat.events)
+RETURNS json LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'chat_hidden_event';
+COMMENT ON FUNCTION chat.hidden_event IS 'What members are told of a logged event who do not see the message that it is about: event_hidden, with no more than its id, prev_id and time.';
+
 CREATE OR REPLACE FUNCTION chat.publish_event()
 RETURNS trigger LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_publish_event';
-COMMENT ON FUNCTION chat.publish_event IS 'Trigger: a durable event, to the members and to whom it takes out of the chat.';
+COMMENT ON FUNCTION chat.publish_event IS 'Trigger: a durable event, to the members and to whom it takes out of the chat; as hidden_event to those who do not see the message that it is about.';
 CREATE OR REPLACE TRIGGER publish_event AFTER INSERT ON chat.events
 FOR EACH ROW EXECUTE FUNCTION chat.publish_event();
 
 CREATE OR REPLACE FUNCTION chat.list_large_chats(user_ids bigint[])
-RETURNS TABLE (user_id bigint, chat_id bigint, joined_id bigint, last_event_id bigint)
+RETURNS TABLE (user_id bigint, chat_id bigint, joined_id bigint, last_event_id bigint, visible_from bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT m.user_id, m.chat_id, m.joined_id, c.last_event_id
+	SELECT m.user_id, m.chat_id, m.joined_id, c.last_event_id, m.visible_from
 	  FROM unnest(list_large_chats.user_ids) AS wanted (id)
 	  JOIN chat.members m ON m.user_id = wanted.id AND m.left_id IS NULL
 	  JOIN chat.chats c ON c.id = m.chat_id AND c.large AND c.deleted_id IS NULL
 $$;
-COMMENT ON FUNCTION chat.list_large_chats IS 'Which large chats these users are in, hence whose chat_channel they hear; joined_id is the event that let them in: earlier ones were not for them; last_event_id the chat''s last one when this was so. For gateways.';
+COMMENT ON FUNCTION chat.list_large_chats IS 'Which large chats these users are in, hence whose chat_channel they hear; joined_id is the event that let them in: earlier ones were not for them; last_event_id the chat''s last one when this was so; visible_from: they see messages above it. For gateways.';
 GRANT EXECUTE ON FUNCTION chat.list_large_chats TO chat_gateway; -- since 0.2.0
 
 -- Who is in, and what he may see. The writers' check comes after lock_chat or next_event, so that nobody acts who is just being

@@ -28,11 +28,11 @@ BEGIN
 				WHERE h.user_id = m.user_id AND h.chat_id = m.chat_id AND h.message_id = quoted.id), m.left_id
 		  INTO shown, left_id FROM chat.members m WHERE m.chat_id = reply_json.chat_id AND m.user_id = reply_json.reader_id;
 	END IF;
-	RETURN json_build_object('id', quoted.id::text, 'sender_id', quoted.sender_id::text,
+	RETURN json_build_object('id', quoted.id::text, 'sender_id', CASE WHEN shown THEN quoted.sender_id::text END,
 		'body', CASE WHEN shown THEN left((chat.message_then(quoted, left_id)).body, 100) ELSE '' END);
 END
 $$;
-COMMENT ON FUNCTION chat.reply_json IS 'The quoted message: id, sender_id and the first 100 characters that reader_id sees of it (0: that all members do), none of a deleted one.';
+COMMENT ON FUNCTION chat.reply_json IS 'The quoted message: its id and, if reader_id sees it (0: if all members do), sender_id and the first 100 characters, none of a deleted one.';
 
 CREATE OR REPLACE FUNCTION chat.has_newcomers(chat_id bigint, message_id bigint)
 RETURNS boolean LANGUAGE plpgsql STABLE AS $$
@@ -402,15 +402,13 @@ BEGIN
 		UPDATE chat.messages m SET body = edit_message.body, edited_id = event.id
 		 WHERE m.chat_id = edit_message.chat_id AND m.id = edit_message.message_id RETURNING m.* INTO message;
 		PERFORM chat.index_message(message);
-		-- Members hear the same event: who has joined later without the history must not read in it what he may not list.
 		PERFORM chat.log_event(edit_message.chat_id, event.id, event.prev_id, event.number, 'message_edited', edit_message.actor_id,
-			jsonb_build_object('message_id', message.id::text) || CASE WHEN chat.has_newcomers(message.chat_id, message.id)
-				THEN '{}' ELSE jsonb_build_object('body', message.body) END);
+			jsonb_build_object('message_id', message.id::text, 'body', message.body));
 	END IF;
 	RETURN chat.describe_message(edit_message.chat_id, edit_message.message_id, edit_message.actor_id);
 END
 $$;
-COMMENT ON FUNCTION chat.edit_message IS 'Replaces the body of one''s own message; NULL or the same body changes nothing. By the setting keep_edits the old body stays in list_message_edits. Mentions stay as they were. The event has no body while somebody is in the chat who has joined later and doesn''t see the message (setting history_for_new_members); then get_message tells. Answers the message. MC400 empty_message; MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message; MC409 message_deleted; MC413 message_too_long; MC429 too_many_edits: more than the setting edits_max are kept; MC503 chat_busy.';
+COMMENT ON FUNCTION chat.edit_message IS 'Replaces the body of one''s own message; NULL or the same body changes nothing. By the setting keep_edits the old body stays in list_message_edits. Mentions stay as they were. Answers the message. MC400 empty_message; MC403 not_permitted, blocked, not_accepting; MC404 no_such_chat, no_such_message; MC409 message_deleted; MC413 message_too_long; MC429 too_many_edits: more than the setting edits_max are kept; MC503 chat_busy.';
 GRANT EXECUTE ON FUNCTION chat.edit_message TO chat_user, chat_app; -- since 0.2.0
 
 -- A body stands in one logged event at most, the last edit's: so that deleting the message can find it.

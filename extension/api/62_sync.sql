@@ -32,10 +32,10 @@ SELECT m.user_id, m.chat_id,
 	coalesce(m.left_id, c.deleted_id, c.last_event_id) AS high,
 	coalesce(m.left_count, c.message_count) AS message_count,
 	m.left_id IS NOT NULL AS has_left, c.deleted_id IS NOT NULL AS deleted, c.member_count,
-	greatest(m.read_version, m.delivered_version, m.prefs_version) AS version
+	greatest(m.read_version, m.delivered_version, m.prefs_version) AS version, m.visible_from
 	-- OFFSET 0: never by reading all chats there are
   FROM chat.members m CROSS JOIN LATERAL (SELECT c.* FROM chat.chats c WHERE c.id = m.chat_id OFFSET 0) c;
-COMMENT ON VIEW chat.v_heard_chats IS 'Which events of which chat a user hears: above low, up to high. Those from his joining on, to his leaving; of a deleted chat only its end, or his own. message_count: how many messages there are up to high.';
+COMMENT ON VIEW chat.v_heard_chats IS 'Which events of which chat a user hears: above low, up to high. Those from his joining on, to his leaving; of a deleted chat only its end, or his own. message_count: how many messages there are up to high. visible_from: messages above it are seen.';
 
 -- A message's number counts the user messages up to it, a timeline entry's too: so it need not be counted how many came since.
 CREATE OR REPLACE FUNCTION chat.find_missed(actor_id bigint, since bigint, chat_ids bigint[], chat_limit integer)
@@ -82,12 +82,13 @@ RETURNS TABLE (version bigint, event json) LANGUAGE sql STABLE AS $$
 	UNION ALL
 	SELECT v.version, chat.cursor_event(o.member, v.type)
 	  FROM unnest(find_state.small_ids) small (id)
-	 CROSS JOIN LATERAL (SELECT m AS member, m.read_version, m.delivered_version FROM chat.members m
+	 CROSS JOIN LATERAL (SELECT m AS member, m.read_id, m.delivered_id, m.read_version, m.delivered_version FROM chat.members m
 		 WHERE m.chat_id = small.id AND m.moved >= chat.moved(find_state.since) AND m.user_id <> find_state.actor_id
 		   AND (m.read_version > find_state.since AND m.read_version <= find_state.high
 			 OR m.delivered_version > find_state.since AND m.delivered_version <= find_state.high) OFFSET 0) o
-	 CROSS JOIN LATERAL (VALUES ('read', o.read_version), ('delivered', o.delivered_version)) v (type, version)
+	 CROSS JOIN LATERAL (VALUES ('read', o.read_version, o.read_id), ('delivered', o.delivered_version, o.delivered_id)) v (type, version, message_id)
 	 WHERE v.version > find_state.since AND v.version <= find_state.high AND chat.shows_cursor(o.member, v.type, find_state.actor_id)
+	   AND v.message_id > (SELECT own.visible_from FROM chat.members own WHERE own.chat_id = small.id AND own.user_id = find_state.actor_id)
 	UNION ALL
 	SELECT c.version, chat.connection_event(c)::json FROM chat.v_connections c
 	 WHERE c.owner_id = find_state.actor_id AND c.version > find_state.since AND c.version <= find_state.high
@@ -106,15 +107,22 @@ RETURNS TABLE (version bigint, event json) LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION chat.find_state IS 'State records of which the actor hears, whose version is above since, up to high. own_ids: chats with news of his own row; small_ids: chats in which he hears of the others'' cursors.';
 
-CREATE OR REPLACE FUNCTION chat.message_event_then(chat_id bigint, message_id bigint, reader_id bigint)
+CREATE OR REPLACE FUNCTION chat.event_as_seen(chat_id bigint, id bigint, type text, event json, reader_id bigint)
 RETURNS json LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	reader chat.members;
 BEGIN
-	RETURN (SELECT chat.message_event(chat.message_then(m, r.left_id)) FROM chat.messages m
-		  JOIN chat.members r ON r.chat_id = m.chat_id AND r.user_id = message_event_then.reader_id
-		 WHERE m.chat_id = message_event_then.chat_id AND m.id = message_event_then.message_id);
+	SELECT m.* INTO reader FROM chat.members m WHERE m.chat_id = event_as_seen.chat_id AND m.user_id = event_as_seen.reader_id;
+	IF (event_as_seen.event ->> 'message_id')::bigint <= reader.visible_from THEN
+		RETURN (SELECT chat.hidden_event(e) FROM chat.events e WHERE e.chat_id = event_as_seen.chat_id AND e.id = event_as_seen.id);
+	ELSIF event_as_seen.type = 'message' AND reader.left_id IS NOT NULL THEN
+		RETURN (SELECT chat.message_event(chat.message_then(m, reader.left_id)) FROM chat.messages m
+		 WHERE m.chat_id = event_as_seen.chat_id AND m.id = event_as_seen.id);
+	END IF;
+	RETURN event_as_seen.event;
 END
 $$;
-COMMENT ON FUNCTION chat.message_event_then IS 'message_event for who has left: with the body that the message had then.';
+COMMENT ON FUNCTION chat.event_as_seen IS 'A durable event as it is told to a member, or to who has left: event_hidden (hidden_event) where they do not see the message that it is about, and a message as it was when they left.';
 
 CREATE OR REPLACE FUNCTION chat.read_missed(actor_id bigint, since bigint, horizon bigint, size integer,
 	OUT events json, OUT state json, OUT bound bigint)
@@ -124,14 +132,14 @@ DECLARE
 	changed bigint[];	-- chats with events
 	own bigint[];	-- chats with state of one's own
 	small bigint[];	-- chats that may have state of others
-	left_chats bigint[];
+	partly bigint[];	-- chats with events of which one may not see all
 	missed chat.event_range[];
 	page bigint[];
 BEGIN
 	SELECT array_agg(h.chat_id) FILTER (WHERE h.high > read_missed.since), array_agg(h.chat_id) FILTER (WHERE h.version > read_missed.since),
 		array_agg(h.chat_id) FILTER (WHERE NOT h.has_left AND NOT h.deleted AND h.member_count <= m.receipts_max),
-		array_agg(h.chat_id) FILTER (WHERE h.has_left AND h.high > read_missed.since)
-	  INTO changed, own, small, left_chats
+		array_agg(h.chat_id) FILTER (WHERE (h.has_left OR h.visible_from > 0) AND h.high > read_missed.since)
+	  INTO changed, own, small, partly
 	  FROM (SELECT chat.setting_integer('receipts_max_members') AS receipts_max) m CROSS JOIN chat.v_heard_chats h
 	 WHERE h.user_id = read_missed.actor_id;
 	missed := ARRAY(SELECT f FROM chat.find_missed(read_missed.actor_id, read_missed.since, changed, chat.setting_integer('sync_chat_limit')::integer) f);
@@ -151,8 +159,8 @@ BEGIN
 	  FROM found f WHERE f.version <= coalesce((SELECT c.version FROM cut c), 9223372036854775807);
 
 	SELECT coalesce(json_agg(e.event ORDER BY e.id), '[]') INTO events FROM (
-		SELECT d.id, CASE WHEN d.type = 'message' AND d.chat_id = ANY (left_chats)
-				THEN chat.message_event_then(d.chat_id, d.id, read_missed.actor_id) ELSE d.event END AS event
+		SELECT d.id, CASE WHEN d.chat_id = ANY (partly)
+				THEN chat.event_as_seen(d.chat_id, d.id, d.type, d.event, read_missed.actor_id) ELSE d.event END AS event
 		  FROM chat.describe_events(missed, coalesce(bound, 9223372036854775807), NULL) d
 		UNION ALL
 		SELECT r.reset_id, json_build_object('type', 'chat_reset', 'chat_id', r.chat_id::text) FROM unnest(missed) r
@@ -212,7 +220,7 @@ BEGIN
 	sync.cursor := coalesce(bound, greatest(sync.since, horizon));
 END
 $$;
-COMMENT ON FUNCTION chat.sync IS 'What one has missed since a cursor that an earlier call gave. events: durable events of all one''s chats in one order, as published, messages at their present state; {"type":"chat_reset","chat_id"} stands for a chat with more than the setting sync_chat_limit of them: reload its last page and its get_chat. state: the events of records with a version, at their present value, that have changed since, in the order of their versions. cursor: the since of the next call; durable: keep it once the page is processed. has_more: call again at once. The last page goes on beyond the horizon, up to now: what it has there, and state, may come again; drop events by id, keep of each record the greatest version. page_size: events (setting sync_page_size, at most sync_page_size_max); the last page may have more. Who has left a chat gets its events up to member_left, who has joined one those from member_joined on, of a deleted one only chat_deleted comes. reset: since is NULL, 0, or older than the event log (setting event_retention): begin anew with list_chats, list_connections, list_files, then sync from this cursor. MC400 invalid_argument, invalid_id, id_in_future, isolation_level (in any but READ COMMITTED); 25006 on a standby.';
+COMMENT ON FUNCTION chat.sync IS 'What one has missed since a cursor that an earlier call gave. events: durable events of all one''s chats in one order, as published, messages at their present state; {"type":"chat_reset","chat_id"} stands for a chat with more than the setting sync_chat_limit of them: reload its last page and its get_chat. state: the events of records with a version, at their present value, that have changed since, in the order of their versions. cursor: the since of the next call; durable: keep it once the page is processed. has_more: call again at once. The last page goes on beyond the horizon, up to now: what it has there, and state, may come again; drop events by id, keep of each record the greatest version. page_size: events (setting sync_page_size, at most sync_page_size_max); the last page may have more. Who has left a chat gets its events up to member_left, who has joined one those from member_joined on, of a deleted one only chat_deleted comes; for what happens to a message that one does not see (setting history_for_new_members) event_hidden keeps the place. reset: since is NULL, 0, or older than the event log (setting event_retention): begin anew with list_chats, list_connections, list_files, then sync from this cursor. MC400 invalid_argument, invalid_id, id_in_future, isolation_level (in any but READ COMMITTED); 25006 on a standby.';
 GRANT EXECUTE ON FUNCTION chat.sync TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.list_events(actor_id bigint, chat_id bigint, after_id bigint DEFAULT NULL, page_size integer DEFAULT NULL)
@@ -234,10 +242,12 @@ BEGIN
 		SELECT d.*, row_number() OVER (ORDER BY d.id) AS rank FROM chat.describe_events(
 			ARRAY[ROW(heard.chat_id, greatest(heard.low, list_events.after_id), heard.high, 0, NULL)::chat.event_range], heard.high, size + 1) d
 	)
-	SELECT f.id, f.type, CASE WHEN heard.has_left AND f.type = 'message'
-			THEN chat.message_event_then(f.chat_id, f.id, list_events.actor_id) ELSE f.event END, (SELECT count(*) > size FROM found)
-	  FROM found f WHERE f.rank <= size ORDER BY f.id;
+	SELECT f.id, seen.event ->> 'type', seen.event, (SELECT count(*) > size FROM found)
+	  FROM found f
+	 CROSS JOIN LATERAL (SELECT CASE WHEN heard.has_left OR heard.visible_from > 0
+			THEN chat.event_as_seen(f.chat_id, f.id, f.type, f.event, list_events.actor_id) ELSE f.event END AS event OFFSET 0) seen
+	 WHERE f.rank <= size ORDER BY f.id;
 END
 $$;
-COMMENT ON FUNCTION chat.list_events IS 'The durable events of one chat after after_id (NULL: from the beginning), as sync would tell them, up to now; ascending by id. For a gap: when an event''s prev_id is not the id of the one before it, ask from that on, and take the last row, or the event itself, for the last one seen, whatever was deleted between (settings event_retention, message_retention). Who has left gets those up to member_left, who has joined those from member_joined on. MC400 invalid_argument (page_size); MC404 no_such_chat.';
+COMMENT ON FUNCTION chat.list_events IS 'The durable events of one chat after after_id (NULL: from the beginning), as sync would tell them, up to now; ascending by id. For a gap: when an event''s prev_id is not the id of the one before it, ask from that on, and take the last row, or the event itself, for the last one seen, whatever was deleted between (settings event_retention, message_retention). Who has left gets those up to member_left, who has joined those from member_joined on, event_hidden for what is about a message that they do not see. MC400 invalid_argument (page_size); MC404 no_such_chat.';
 GRANT EXECUTE ON FUNCTION chat.list_events TO chat_user, chat_app; -- since 0.2.0

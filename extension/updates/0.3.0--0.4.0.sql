@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS chat.kept_grants (function_name text, role_name text)
 INSERT INTO chat.kept_grants
 SELECT p.proname::text, r.rolname::text
   FROM pg_catalog.pg_proc p CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) a JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
- WHERE p.pronamespace = 'chat'::regnamespace AND a.grantee <> p.proowner AND p.proname IN ('register_user');
+ WHERE p.pronamespace = 'chat'::regnamespace AND a.grantee <> p.proowner AND p.proname IN ('list_large_chats', 'register_user');
 
 -- Limits
 CREATE TABLE chat.budgets (
@@ -54,3 +54,6 @@ SELECT s.user_id, n.network, max(s.last_seen_at)
 		ELSE host(network(set_masklen(s.address, 64))) || '/64' END AS network) n
  GROUP BY s.user_id, n.network;
 CREATE INDEX users_password_cost ON chat.users (substr(password_hash, 5, 2)) WHERE password_hash IS NOT NULL;
+
+-- Gateways have to know who sees what of a large chat
+DROP FUNCTION IF EXISTS chat.list_large_chats, chat.message_event_then;

@@ -9,7 +9,7 @@
  *	  one, so nobody sees events out of order.
  * 2. Whom it is for: {"to":…} comes once on the channel of each of these users, and an arrival serves those whose
  *	  channel it came on; from the outbox it comes once for all of them. {"chat":…} comes once, for the users whom the roster
- *	  has in that chat.
+ *	  has in that chat; what is about a message that not all of them see comes twice, for either part.
  * 3. The event's text is relayed as it is, unparsed but checked to be one whole object.
  * 4. A walk (walk.c) pushes to at most SLICE sessions a turn, so that calls are answered in between however many hear an
  *	  event. Events of a large chat that wait one behind the other are walked together, while they are for the same
@@ -128,10 +128,19 @@ tell_user(struct hub_user *user, const struct notification *notification)
 	else if (notification->chat == 0 || !roster_has(&user->chats, notification->chat, &since))
 		walk_collect_user(&user->chats, NULL);
 	if (notification->chat != 0)
-		large_change(user, notification->chat, notification->id,
+		large_change(user, notification->chat, notification->id, notification->from,
 					 notification_is(notification, "member_left"));
 	else if (notification->grown)
-		large_change(user, notification->chat_id, notification->id, false);
+		large_change(user, notification->chat_id, notification->id, notification->from, false);
+}
+
+/* Collect the sessions of those in the large chat whom it is for. */
+static void
+collect_members(const struct notification *notification)
+{
+	struct roster_choice choice = {notification->id, notification->sees, notification->lacks};
+
+	roster_each(notification->chat, &choice, walk_collect_user, NULL);
 }
 
 /*
@@ -148,7 +157,7 @@ relay(const char *channel, const struct notification *notification, const struct
 	cursor_came(notification->id);
 	if (notification->to.text == NULL)
 	{
-		roster_each(notification->chat, notification->id, walk_collect_user, NULL);
+		collect_members(notification);
 		roster_saw(notification->chat, notification->id);
 	}
 	while (notification_receiver(notification, &at, id, sizeof id))
@@ -247,7 +256,7 @@ on_checked(bool good)
 	else
 	{
 		log_write(LEVEL_WARN, "members_not_checked", "chat_id=%" PRId64, notification.chat);
-		roster_each(notification.chat, 0, walk_collect_user, NULL);
+		roster_each(notification.chat, NULL, walk_collect_user, NULL);
 		walk_replay();
 		free_notice(&notice->node);
 		timer_set(&next_turn, 1, start_slice);
@@ -276,7 +285,7 @@ join(struct notice *notice, int64_t chat)
 		notification.to.text != NULL || notification.chat != chat || notification.partial ||
 		(notification.id != 0 && roster_gap(chat, notification.id, notification.prev_id)))
 		return false;
-	roster_each(chat, notification.id, walk_collect_user, NULL);
+	collect_members(&notification);
 	if (!walk_join(&notification))
 		return false;
 	count_event(&notification.type);

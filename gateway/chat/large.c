@@ -61,9 +61,10 @@ static struct
 	void (*done)(bool good); /* whom to tell */
 } check;
 
-static const struct pg_statement list_chats = {
-	"list_large_chats",
-	"SELECT user_id, chat_id, joined_id, last_event_id FROM chat.list_large_chats($1::bigint[])", 1};
+static const struct pg_statement list_chats = {"list_large_chats",
+											   "SELECT user_id, chat_id, joined_id, last_event_id, "
+											   "visible_from FROM chat.list_large_chats($1::bigint[])",
+											   1};
 static const struct pg_statement list_chat = {
 	"list_large_chat", "SELECT user_id FROM chat.list_large_chats($1::bigint[]) WHERE chat_id = $2::bigint",
 	2};
@@ -106,7 +107,8 @@ on_chats(struct pg_call *from, enum pg_verdict verdict, const struct pg_result *
 		struct hub_user *user = hub_find(result_value(result, i, 0, NULL));
 
 		if (user != NULL && user->state == USER_ASKED)
-			roster_add(&user->chats, id_value(result, i, 1), id_value(result, i, 2), id_value(result, i, 3));
+			roster_add(&user->chats, id_value(result, i, 1), id_value(result, i, 2), id_value(result, i, 4),
+					   id_value(result, i, 3));
 	}
 	while ((node = list_shift(&asked)) != NULL)
 	{
@@ -171,7 +173,7 @@ large_forget(struct hub_user *user)
 }
 
 void
-large_change(struct hub_user *user, int64_t chat_id, int64_t event_id, bool leaves)
+large_change(struct hub_user *user, int64_t chat_id, int64_t event_id, int64_t from, bool leaves)
 {
 	int64_t since = 0;
 	bool in = user->state == USER_KNOWN && roster_has(&user->chats, chat_id, &since);
@@ -179,7 +181,7 @@ large_change(struct hub_user *user, int64_t chat_id, int64_t event_id, bool leav
 	if (user->state == USER_ASKED)
 		large_read(user);
 	else if (user->state == USER_KNOWN && !in && !leaves)
-		roster_add(&user->chats, chat_id, event_id, event_id);
+		roster_add(&user->chats, chat_id, event_id, from, event_id);
 	else if (in && leaves && event_id > since)
 		roster_remove(&user->chats, chat_id);
 }
@@ -229,7 +231,7 @@ large_check(int64_t chat_id, void (*done)(bool good))
 	snprintf(check.chat_id, sizeof check.chat_id, "%lld", (long long) chat_id);
 	buf_clear(&check.ids);
 	array_begin(&check.ids);
-	roster_each(chat_id, 0, add_to_check, NULL);
+	roster_each(chat_id, NULL, add_to_check, NULL);
 	array_end(&check.ids);
 	check.values[0] = buf_text(&check.ids);
 	check.values[1] = check.chat_id;

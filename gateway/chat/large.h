@@ -22,7 +22,7 @@ extern void large_go_on(void);                   /* all chat channels are heard 
  */
 extern void large_check(int64_t chat_id, void (*done)(bool good));
 
-/* For feed: this event tells that he comes into the chat, or leaves it. */
-extern void large_change(struct hub_user *user, int64_t chat_id, int64_t event_id, bool leaves);
+/* For feed: this event tells that they come into the chat, and see messages above `from`, or leave it. */
+extern void large_change(struct hub_user *user, int64_t chat_id, int64_t event_id, int64_t from, bool leaves);
 
 #endif

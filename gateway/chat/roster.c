@@ -7,7 +7,8 @@
  *
  * A place is one user in one chat: in the chat's list, which a message walks, and in the user's, which is short. It
  * says since which event he is in, for his place may be read from the database before the events that went before
- * it have arrived here: those are not for him. A chat without places goes.
+ * it have arrived here: those are not for him. It also says from where on they see messages, for events about one that not
+ * everybody sees come twice: whole, and as no more than a link of the chain (event_hidden). A chat without places goes.
  *
  * A chat also knows its last event: up to that one nobody stands in it who has left. An event that names another one before
  * itself has overtaken something, which may be somebody's leaving.
@@ -35,7 +36,8 @@ struct place
 	struct list of_user;      /* in user->places */
 	struct chat *chat;        /* which */
 	struct roster_user *user; /* who */
-	int64_t since;            /* the first event that he hears; 0: all */
+	int64_t since;            /* the first event that they hear; 0: all */
+	int64_t from;             /* they see messages above it */
 };
 
 static struct hash *chats; /* struct chat by id; owned */
@@ -113,13 +115,14 @@ chat_with_id(int64_t chat_id, int64_t seen)
 }
 
 void
-roster_add(struct roster_user *user, int64_t chat_id, int64_t since, int64_t seen)
+roster_add(struct roster_user *user, int64_t chat_id, int64_t since, int64_t from, int64_t seen)
 {
 	struct place *place = mem_alloc(sizeof *place);
 
 	place->chat = chat_with_id(chat_id, seen);
 	place->user = user;
 	place->since = since;
+	place->from = from;
 	list_append(&place->chat->places, &place->in_chat);
 	list_append(&user->places, &place->of_user);
 }
@@ -176,8 +179,16 @@ roster_saw(int64_t chat_id, int64_t event_id)
 		chat->seen = event_id;
 }
 
+static bool
+is_chosen(const struct place *place, const struct roster_choice *choice)
+{
+	return choice == NULL || ((choice->event_id == 0 || choice->event_id >= place->since) &&
+							  (choice->sees == 0 || choice->sees > place->from) &&
+							  (choice->lacks == 0 || choice->lacks <= place->from));
+}
+
 void
-roster_each(int64_t chat_id, int64_t event_id, roster_visit_fn visit, void *arg)
+roster_each(int64_t chat_id, const struct roster_choice *choice, roster_visit_fn visit, void *arg)
 {
 	const struct chat *chat = find_chat(chat_id);
 
@@ -187,7 +198,7 @@ roster_each(int64_t chat_id, int64_t event_id, roster_visit_fn visit, void *arg)
 	{
 		const struct place *place = list_entry(node, struct place, in_chat);
 
-		if (event_id == 0 || event_id >= place->since)
+		if (is_chosen(place, choice))
 			visit(place->user, arg);
 	}
 }

@@ -4,8 +4,10 @@
  *	  What a NOTIFY says: for whom, and the event, which stays text.
  *
  *	  {"to":["12","34"],"event":{…}}				for these users, on the channel of each
- *	  {"chat":"56","event":{…}}						for all who are in a large chat, on the chat's channel
- *	  {"to":["12"],"chat":"56","event":{…}}			a copy of that for those who come into the chat or leave it
+ *	  {"chat":"56","event":{…}}						for all who are in a large chat, on the chat's channel; with "sees" or
+ *													"lacks": for those who see this message, or do not
+ *	  {"to":["12"],"chat":"56","event":{…}}			a copy of that for those who come into the chat or leave it; with "from":
+ *													they see only messages above this id
  *	  {"horizon":"78"}								a marker: all events up to this id have gone before it
  *
  * Of the event only what routing needs is looked at.
@@ -100,16 +102,20 @@ notification_read(const char *payload, size_t length, struct notification *notif
 {
 	struct json_wanted inner[MEMBER_COUNT];
 	struct json_wanted outer[] = {
-		{.name = "to"}, {.name = "chat"}, {.name = "event", .inner = inner, .inner_count = MEMBER_COUNT}};
+		{.name = "to"},   {.name = "chat"},  {.name = "event", .inner = inner, .inner_count = MEMBER_COUNT},
+		{.name = "sees"}, {.name = "lacks"}, {.name = "from"}};
 	const struct slice *event = &outer[2].value;
 
 	memcpy(inner, of_event, sizeof inner);
-	if (!json_members(payload, length, outer, 3) || event->text == NULL || event->text[0] != '{')
+	if (!json_members(payload, length, outer, 6) || event->text == NULL || event->text[0] != '{')
 		return false;
 	unquote(&inner[MEMBER_TYPE].value);
 	unquote(&inner[MEMBER_AT].value);
 	*notification = (struct notification){.to = outer[0].value,
 										  .chat = notification_number(&outer[1].value),
+										  .sees = notification_number(&outer[3].value),
+										  .lacks = notification_number(&outer[4].value),
+										  .from = notification_number(&outer[5].value),
 										  .event = *event,
 										  .type = inner[MEMBER_TYPE].value,
 										  .at = inner[MEMBER_AT].value,

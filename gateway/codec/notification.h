@@ -14,6 +14,9 @@ struct notification
 {
 	struct slice to;    /* the array of user ids; text NULL: for all of the chat */
 	int64_t chat;       /* the large chat it is for, or that those in `to` come into or leave; 0: none */
+	int64_t sees;       /* of those in it, only who sees this message; 0: no matter */
+	int64_t lacks;      /* only who does not see it; 0: no matter */
+	int64_t from;       /* those in `to` see messages above this one */
 	struct slice event; /* the object to relay */
 	struct slice type;  /* of the event, without quotes */
 	struct slice at;    /* when it happened, without quotes; text NULL: it does not say */

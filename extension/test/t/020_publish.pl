@@ -66,8 +66,17 @@ for my $body ("repeat('x', 4096)", "repeat(E'\\x01', 4096)", "repeat('😀', 409
 	is_deeply([map { $event->{$_} } qw(type chat_id id prev_id actor_id at)], [map { $whole->{$_} } qw(type chat_id id prev_id actor_id at)], 'with the same common members');
 }
 
-# Cursors
+# Cursors: of a stranger's, who has not written, nothing is heard but by their own devices; nor of anybody's across a block
 my $message = $node->safe_psql('postgres', "SELECT max(id) FROM chat.messages");
+for my $direct ('on', 'off')
+{
+	@heard = heard([$alice, $bob], "SET chat.direct_tables = $direct; SELECT chat.send_message($alice, $chat, 'hi'); SELECT chat.mark_delivered($bob, $chat, 9223372036854775807); SELECT chat.mark_read($bob, $chat, 9223372036854775807)");
+	is_deeply([map { $_->{payload}{to} } grep { $_->{payload}{event}{type} ne 'message' } @heard], [[$bob], [$bob]], "who has not written to a stranger is not heard to read, direct tables $direct");
+}
+$node->safe_psql('postgres', "SELECT chat.send_message($bob, $chat, 'hello'); SELECT chat.send_message($alice, $chat, 'hi again'); SELECT chat.block_user($alice, $bob)");
+@heard = heard([$alice, $bob], "SELECT chat.mark_read($bob, $chat, 9223372036854775807)");
+is_deeply([map { $_->{payload}{to} } @heard], [[$bob]], 'who has blocked is not heard to read, nor who is blocked');
+$message = $node->safe_psql('postgres', "SELECT chat.unblock_user($alice, $bob); SELECT id FROM chat.send_message($alice, $chat, 'friends')") =~ s/^\s+//r;
 @heard = heard([$alice, $bob, $carol], "SELECT chat.mark_read($bob, $chat, $message)");
 my ($own) = grep { $_->{payload}{to}[0] == $bob } @heard;
 my ($other) = grep { $_->{payload}{to}[0] == $alice } @heard;
@@ -80,6 +89,31 @@ my $group = $node->safe_psql('postgres', "SELECT id FROM chat.create_group($alic
 $node->safe_psql('postgres', "SELECT chat.set_setting('receipts_max_members', '2'); SELECT chat.send_message($alice, $group, 'more')");
 @heard = heard([$alice, $bob, $carol], "SELECT chat.mark_read($bob, $group, 9223372036854775807)");
 is_deeply([map { $_->{payload}{to}[0] } @heard], [$bob], 'above receipts_max_members only the own sockets hear it');
+
+# What is about a message that some do not see (setting history_for_new_members): to them a link of the chain, and no more
+my $club = $node->safe_psql('postgres', "SELECT id FROM chat.create_group($alice, 'Club', ARRAY[$bob])");
+my $old = $node->safe_psql('postgres', "SELECT id FROM chat.send_message($alice, $club, 'old')");
+$node->safe_psql('postgres', "SELECT chat.set_setting('receipts_max_members', '100'); SELECT chat.set_setting('history_for_new_members', 'none'); SELECT chat.add_members($alice, $club, ARRAY[$carol]); SELECT chat.set_setting('history_for_new_members', 'all')");
+my $new = $node->safe_psql('postgres', "SELECT id FROM chat.send_message($alice, $club, 'new')");
+for my $direct ('on', 'off')
+{
+	for my $call ("add_reaction($bob, $club, $old, 'x')", "remove_reaction($bob, $club, $old, 'x')", "edit_message($alice, $club, $old, 'old $direct')", "pin_message($alice, $club, $old)", "unpin_message($alice, $club, $old)")
+	{
+		my %told = map { my $event = $_->{payload}{event}; map { $_ => $event } @{$_->{payload}{to}} } heard([$alice, $bob, $carol], "SET chat.direct_tables = $direct; SELECT chat.$call");
+
+		is($told{$bob}{message_id}, $old, "who sees the message hears it all: $call, direct tables $direct");
+		is_deeply([$told{$carol}{type}, join(' ', sort keys %{$told{$carol}})], ['event_hidden', 'at chat_id id prev_id type'], 'who does not hears a link of the chain');
+		is("$told{$carol}{id} $told{$carol}{prev_id}", "$told{$alice}{id} $told{$alice}{prev_id}", 'in its place');
+		is_deeply(decode_json($node->safe_psql('postgres', "SELECT event FROM chat.list_events($carol, $club, $told{$carol}{prev_id}, 1)")), $told{$carol}, 'and reads the same later');
+	}
+}
+for ([$old, $alice, $bob], [$new, $alice, $bob, $carol])
+{
+	my ($read, @concerned) = @$_;
+	my %told = map { map { $_ => 1 } @{$_->{payload}{to}} } heard([$alice, $bob, $carol], "SELECT chat.mark_read($bob, $club, $read)");
+
+	is_deeply([sort keys %told], [sort @concerned], 'who sees a message hears that somebody has read it, and nobody else');
+}
 
 # The same by rows and by statements (chat.direct_tables): plain moves, and those beside the rules of mentions and marks
 sub told

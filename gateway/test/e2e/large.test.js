@@ -172,6 +172,44 @@ describe('large chats', () => {
 		}
 	});
 
+	test('who has come in without the history hears nothing of what happens to it, whether before the chat grew, by growing, or later', async () => {
+		const members = await crowd(limit - 1);
+		const [early, grower, late, away] = await crowd(4);
+		const owner = await world.connect(members[0]);
+		const chat_id = await makeGroup(owner, members.slice(1));
+		const { id: message_id } = await owner.call('send_message', { chat_id, body: 'history' });
+		await world.sql("SELECT chat.set_setting('history_for_new_members', 'none')");
+		const newcomers = await connectAll([early, grower, late]);
+		const seeing = [owner, await world.connect(members[1])];
+		for (const user of [early, grower, late, away])
+			await owner.call('add_members', { chat_id, user_ids: [user.id] });
+		newcomers.push(await world.connect(away)); // whose place is read from the database
+		seeing.push(await world.connect(members[2]));
+		await world.sql("SELECT chat.set_setting('history_for_new_members', 'all')");
+		await owner.call('add_reaction', { chat_id, message_id, emoji: 'x' });
+		await owner.call('edit_message', { chat_id, message_id, body: 'old history' });
+		await owner.call('edit_message', { chat_id, message_id, body: bulky });
+		await owner.call('pin_message', { chat_id, message_id });
+		await owner.call('mark_read', { chat_id, message_id });
+		const { id: new_id } = await owner.call('send_message', { chat_id, body: 'news' });
+		await owner.call('add_reaction', { chat_id, message_id: new_id, emoji: 'x' });
+		const { id } = await owner.call('delete_message', { chat_id, message_id }).then(() => owner.call('send_message', { chat_id, body: 'the end' }));
+		for (const [i, socket] of [...seeing, ...newcomers].entries())
+		{
+			await heard(socket, id);
+			const events = eventsOf(socket, chat_id);
+			const told = events.slice(-8).map(event => event.type);
+			isChain(events, `socket ${i}`);
+			assert.deepEqual(told, seeing.includes(socket)
+				? ['reaction_added', 'message_edited', 'message_edited', 'message_pinned', 'message', 'reaction_added', 'message_deleted', 'message']
+				: ['event_hidden', 'event_hidden', 'event_hidden', 'event_hidden', 'message', 'reaction_added', 'event_hidden', 'message'], `socket ${i}`);
+			if (!seeing.includes(socket))
+				assert.ok(socket.events.every(event => event.message_id !== message_id), `socket ${i}`);
+		}
+		assert.equal(await world.sql(`SELECT c.large FROM chat.chats c WHERE c.id = ${chat_id}`), 't');
+		await closeAll([...seeing, ...newcomers]);
+	});
+
 	test('login during a storm: whatever happens after it is heard, in one chain', async () => {
 		const members = await crowd(60);
 		const sender = await world.connect(members[0]);

@@ -115,9 +115,37 @@ describe('messages', () => {
 		await a.call('send_message', { chat_id, body: '😀'.repeat(4096) });
 	});
 
+	test('a stranger and a blocked user do not hear what one reads, nor when one\'s device has it', async () => {
+		const { alice, bob, a, b, chat_id } = await world.pair();
+		const cursors = () => a.pushes.map(([, event]) => event).filter(event => ['read', 'delivered'].includes(event.type) && event.user_id === bob.id).map(event => event.type);
+		const say = async (socket, body) => (await socket.call('send_message', { chat_id, body })).id;
+		const move = async message_id => {
+			await b.call('mark_delivered', { chat_id, message_id });
+			await b.call('mark_read', { chat_id, message_id });
+		};
+		await move(await say(a, 'hi'));
+		const { id } = await b.call('send_message', { chat_id, body: 'hi yourself' });
+		await a.event(event => event.id === id, 'what came after it');
+		assert.deepEqual(cursors(), []);
+		const heard = await say(a, 'nice');
+		await move(heard);
+		await a.event(event => event.type === 'read' && event.message_id === heard, 'the read event');
+		assert.deepEqual(cursors(), ['delivered', 'read']);
+		const last = await say(a, 'nicer');
+		await b.call('block_user', { user_id: alice.id });
+		await move(last);
+		assert.equal((await a.call('get_chat', { chat_id })).other_read_id, null);
+		await b.call('unblock_user', { user_id: alice.id });
+		const after = (await b.call('send_message', { chat_id, body: 'back' })).id;
+		await a.event(event => event.id === after, 'what came after it');
+		assert.deepEqual(cursors(), ['delivered', 'read']);
+		await Promise.all([a.close(), b.close()]);
+	});
+
 	test('mark_read: cursors move forward, unread is exact, both sides hear of it', async () => {
 		const { alice, bob, a, b, chat_id } = await world.pair();
 		const ids = [];
+		await b.call('send_message', { chat_id, body: 'hello' }); // else nobody would hear what he reads
 		for (let i = 0; i < 5; i++)
 			ids.push((await a.call('send_message', { chat_id, body: `r${i}` })).id);
 		const unread = async socket => (await socket.call('list_chats')).rows.find(row => row.id === chat_id).unread;

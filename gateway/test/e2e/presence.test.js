@@ -18,7 +18,8 @@ const watching = (name, knobs) => describe(`watch_presence, ${name}`, () => {
 		world = await World.start({ knobs });
 		[alice, bob] = await world.crowd(2);
 		a = await world.connect(alice);
-		await a.call('create_group', { title: 'both', member_ids: [bob.id] });
+		const { id } = await a.call('create_group', { title: 'both', member_ids: [bob.id] });
+		await world.sql(`SELECT chat.send_message(${bob.id}, ${id}, 'seen from here on')`);
 	});
 	after(() => world.stop());
 
@@ -86,6 +87,30 @@ const watching = (name, knobs) => describe(`watch_presence, ${name}`, () => {
 		await a.event(of(bob, 'online'));
 		await b.close();
 		await a.event(of(bob, 'offline'));
+	});
+
+	test('a stranger who has opened a chat or put somebody into a group is told nothing, till they are answered', async () => {
+		const [victim] = await world.crowd(1);
+		const v = await world.connect(victim);
+		const { id: chat_id } = await a.call('open_direct_chat', { user_id: victim.id });
+		await a.call('create_group', { title: 'trap', member_ids: [victim.id] });
+		await a.call('send_message', { chat_id, body: 'hi' });
+		await a.call('watch_presence', { user_ids: [victim.id] });
+		const hidden = await a.event(of(victim));
+		assert.deepEqual([hidden.status, hidden.version, hidden.at, hidden.last_seen_at], ['offline', null, null, null]);
+		const told = () => presences(a).filter(([id]) => id === victim.id).length;
+		const before = told();
+		await v.call('watch_presence', { user_ids: [victim.id] });
+		await v.event(of(victim, 'online'));
+		await v.call('set_presence', { status: 'busy', status_text: 'at home' });
+		await v.event(of(victim, 'busy'));
+		assert.equal((await a.call('get_user', { user_id: victim.id })).status, 'offline');
+		await v.call('send_message', { chat_id, body: 'who are you?' });
+		await v.call('set_presence', { status: 'away' });
+		assert.deepEqual((await a.event(of(victim))).status, 'away');
+		assert.equal(told(), before + 1);
+		await a.call('watch_presence', { user_ids: [] });
+		await v.close();
 	});
 
 	test('a new list takes the place of the old one', async () => {
@@ -156,7 +181,8 @@ describe('gaps', () => {
 		world = await World.start({ knobs: { workers: 1, outbound_limit: '128kB', answer_limit: '3MB' } });
 		[alice, bob] = await world.crowd(2);
 		[a, b] = [await world.connect(alice), await world.connect(bob)];
-		await a.call('create_group', { title: 'both', member_ids: [bob.id] });
+		const { id } = await a.call('create_group', { title: 'both', member_ids: [bob.id] });
+		await b.call('send_message', { chat_id: id, body: 'seen from here on' });
 		await a.call('watch_presence', { user_ids: [bob.id] });
 		await a.event(of(bob, 'online'));
 	});
@@ -275,8 +301,9 @@ describe('leases', () => {
 		await other.ready(port);
 		const a = new Socket(`ws://127.0.0.1:${port}/ws`, { Authorization: `Bearer ${alice.token}` });
 		await within(a.opened, 'handshake');
-		await a.call('open_direct_chat', { user_id: bob.id });
+		const { id: chat_id } = await a.call('open_direct_chat', { user_id: bob.id });
 		const b = await world.connect(bob);
+		await b.call('send_message', { chat_id, body: 'seen from here on' });
 		await a.call('watch_presence', { user_ids: [bob.id] });
 		await a.event(of(bob, 'online'));
 		const [worker] = await world.gateway.workers();

@@ -54,6 +54,12 @@ main(void)
 	ok(notification_is(&n, "message") && !notification_is(&n, "messag"), "its type");
 	n = read_good("{\"to\":[\"1\"],\"chat\":\"9223372036854775807\",\"event\":{\"type\":\"member_left\"}}");
 	ok(n.chat == INT64_MAX && n.to.text != NULL && n.id == 0 && !n.partial, "a copy for whom it concerns");
+	n = read_good("{\"to\":[\"1\"],\"chat\":\"7\",\"from\":\"8\",\"event\":{\"type\":\"member_joined\"}}");
+	ok(n.from == 8 && n.sees == 0 && n.lacks == 0, "who comes in does not see all");
+	n = read_good("{\"chat\":\"7\",\"sees\":\"8\",\"event\":{\"type\":\"reaction_added\",\"lacks\":\"9\"}}");
+	ok(n.sees == 8 && n.lacks == 0, "for those who see a message");
+	n = read_good("{\"chat\":\"7\",\"lacks\":\"8\",\"event\":{\"type\":\"event_hidden\"}}");
+	ok(n.sees == 0 && n.lacks == 8, "for those who do not");
 	n = read_good("{\"to\":[\"1\"],\"event\":{\"type\":\"chat_changed\",\"chat_id\":\"5\",\"large\":true}}");
 	ok(n.chat == 0 && n.chat_id == 5 && n.grown, "a chat that has grown large");
 	n = read_good("{\"to\":[\"1\"],\"event\":{\"message\":{\"large\":true,\"id\":\"8\",\"partial\":true}}}");

@@ -23,11 +23,17 @@ count_visit(struct roster_user *user, void *arg)
 static bool
 chat_agrees(int chat, int64_t event_id)
 {
+	struct roster_choice choice = {event_id, rand() % 2 ? rand() % 50 : 0, rand() % 2 ? rand() % 50 : 0};
+
 	memset(visits, 0, sizeof visits);
-	roster_each(chat + 1, event_id, count_visit, NULL);
+	roster_each(chat + 1, &choice, count_visit, NULL);
 	for (int i = 0; i < USERS; i++)
 	{
-		if (visits[i] != (table[i][chat] != 0 && (event_id == 0 || event_id >= table[i][chat])))
+		bool chosen = table[i][chat] != 0 && (event_id == 0 || event_id >= table[i][chat]) &&
+					  (choice.sees == 0 || choice.sees > table[i][chat] / 2) &&
+					  (choice.lacks == 0 || choice.lacks <= table[i][chat] / 2);
+
+		if (visits[i] != chosen)
 			return false;
 	}
 	return true;
@@ -53,7 +59,7 @@ change_something(void)
 		default:
 			if (table[user][chat] != 0)
 				break;
-			roster_add(&users[user], chat + 1, since, 0);
+			roster_add(&users[user], chat + 1, since, since / 2, 0);
 			table[user][chat] = since;
 	}
 }
@@ -87,8 +93,8 @@ main(void)
 		good = good && chat_agrees(i, 0);
 	ok(good, "cleared, nobody is left");
 
-	roster_add(&users[0], 1, 0, 10);
-	roster_add(&users[1], 1, 0, 30);
+	roster_add(&users[0], 1, 0, 0, 10);
+	roster_add(&users[1], 1, 0, 0, 30);
 	ok(!roster_gap(1, 11, 10) && roster_gap(1, 12, 11),
 	   "an event is missed when another one than the last was before it");
 	ok(!roster_gap(1, 10, 5), "what is not above the last event misses nothing");
