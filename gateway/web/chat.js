@@ -92,6 +92,12 @@ export class ChatError extends Error
 	}
 }
 
+// Whether the same call may succeed in a moment. A 429 that names no time is a limit that waiting alone does not lift.
+function isPassing({ code, data })
+{
+	return code === 503 || (code === 429 && data?.retry_after_ms > 0);
+}
+
 export function compareIds(a, b)
 {
 	a = String(a);
@@ -492,7 +498,7 @@ export class ChatClient
 		{
 			this.#settle(entry, null, answer.result);
 		}
-		else if (entry.repeat && (error.code === 503 || error.code === 429))
+		else if (entry.repeat && isPassing(error))
 		{
 			entry.sent = false;
 			this.#inFlight--;

@@ -181,6 +181,8 @@ describe('chat.js', () => {
 		assert.equal((await fails(client.call('rename_it'))).reason, 'chat_busy');
 		answers.list_chats = () => ({ code: 429, message: 'slowly', data: { retry_after_ms: 60 } });
 		assert.equal((await fails(client.call('list_chats', {}, { timeout: 200 }))).reason, 'timeout');
+		answers.list_chats = () => ({ code: 429, message: 'enough', data: { reason: 'too_many_chats' } });
+		assert.equal((await fails(client.call('list_chats', {}, { timeout: 10000 }))).reason, 'too_many_chats');
 		client.close();
 	});
 
