@@ -204,6 +204,36 @@ describe('the client\'s address', () => {
 		await one.close();
 		await other.close();
 	});
+
+	test('keeps who guesses at a name from locking its owner out, at the door and inside', async () => {
+		await world.sql("SELECT chat.set_setting('login_failures_per_address', '100')");
+		const owner = await world.user('owner');
+		const inside = await world.connect(owner);
+		const stranger = await world.connect(undefined, { 'X-Forwarded-For': '2001:db8:1:2::1' });
+		const guess = { user_name: owner.name, password: 'not the password' };
+		for (let n = 0; n < 10; n++)
+			assert.equal((await refused(stranger.call('log_in', guess))).data.reason, 'bad_credentials');
+		await stranger.close();
+		const neighbour = await world.connect(undefined, { 'X-Forwarded-For': '2001:db8:1:2::ffff' });
+		const error = await refused(neighbour.call('log_in', { user_name: owner.name, password: owner.password }));
+		assert.deepEqual([error.code, error.data.reason, error.data.retry_after_ms > 0], [429, 'too_many_attempts', true]);
+		await neighbour.close();
+		await world.logIn(owner);
+		await inside.call('change_password', { old_password: owner.password, new_password: 'another password' });
+		await inside.close();
+	});
+
+	test('is what register_user counts new users by', async () => {
+		await world.sql("SELECT chat.set_setting('sign_ups_per_address', '1')");
+		const register = async (address, user_name) => {
+			const socket = await world.connect(undefined, { 'X-Forwarded-For': address });
+			const answer = await socket.call('register_user', { user_name, password: 'correct horse' }).then(() => 'made', error => error.data.reason);
+			await socket.close();
+			return answer;
+		};
+		assert.deepEqual([await register('2001:db8:3::1', 'first.one'), await register('2001:db8:3::2', 'second.one'), await register('192.0.2.77', 'third.one')],
+			['made', 'too_many_sign_ups', 'made']);
+	});
 });
 
 describe('connections to the database', () => {
