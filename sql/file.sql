@@ -216,6 +216,16 @@ UPDATE chat.chats SET avatar_file_id = :avatar WHERE id = :chat;
 SELECT name FROM chat.get_file(:hal, :avatar);
 UPDATE chat.chats SET avatar_file_id = NULL WHERE id = :chat;
 SELECT test.error(format('SELECT chat.get_file(%s, %s)', :hal, :avatar));
+-- Nor a link: whoever looked at it would be sent to its owner's server. One that came with an old dump is shown to nobody.
+SELECT id AS remote FROM chat.add_file_link(:fay, 'me.png', 'image/png', NULL, 'https://example.org/me.png') \gset
+SELECT id AS group FROM chat.create_group(:fay, 'minutes', ARRAY[:gus]::bigint[]) \gset
+SELECT test.error(format('SELECT chat.edit_profile(%s, avatar_file_id => %s)', :fay, :remote)), test.error(format('SELECT chat.edit_chat(%s, %s, avatar_file_id => %s)', :fay, :group, :remote));
+UPDATE chat.users SET avatar_file_id = :remote WHERE id = :fay;
+UPDATE chat.chats SET avatar_file_id = :remote WHERE id = :chat;
+SELECT test.error(format('SELECT chat.get_file(%s, %s)', :hal, :remote));
+UPDATE chat.users SET avatar_file_id = NULL WHERE id = :fay;
+UPDATE chat.chats SET avatar_file_id = NULL WHERE id = :chat;
+SELECT chat.delete_file(:fay, :remote);
 
 -- Links
 SELECT id AS link, name, mime_type, size, sha256, url FROM chat.add_file_link(:fay, 'minutes', 'application/pdf', 1234, 'https://example.org/m.pdf') \gset

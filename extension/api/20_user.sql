@@ -215,7 +215,7 @@ BEGIN
 	RETURN profile;
 END
 $$;
-COMMENT ON FUNCTION chat.edit_profile IS 'Changes what is given of one''s own profile and leaves the rest: display_name 1 to 64 characters ('''' = the user name again), avatar_file_id an image of one''s own, which everybody can read from then on (0 = none), email and phone ('''' = none), attributes a JSON object that takes the old one''s place. version: the profile''s that was edited, NULL = whatever it is. Answers the profile. MC400 invalid_argument; MC403 not_owner; MC404 no_such_user, no_such_file; MC409 stale_version when it was changed meanwhile to something else; MC413 too_large.';
+COMMENT ON FUNCTION chat.edit_profile IS 'Changes what is given of one''s own profile and leaves the rest: display_name 1 to 64 characters ('''' = the user name again), avatar_file_id an image of one''s own, uploaded, which everybody can read from then on (0 = none), email and phone ('''' = none), attributes a JSON object that takes the old one''s place. version: the profile''s that was edited, NULL = whatever it is. Answers the profile. MC400 invalid_argument; MC403 not_owner; MC404 no_such_user, no_such_file; MC409 file_is_link, stale_version when it was changed meanwhile to something else; MC413 too_large.';
 GRANT EXECUTE ON FUNCTION chat.edit_profile TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.get_user(actor_id bigint, user_id bigint)

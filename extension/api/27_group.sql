@@ -351,7 +351,7 @@ BEGIN
 	RETURN chat.get_chat(edit_chat.actor_id, edit_chat.chat_id);
 END
 $$;
-COMMENT ON FUNCTION chat.edit_chat IS 'Changes a group or room; for its owner and admins. NULL leaves a value, '''' or 0 or {} clears it. title: at most 128 characters, a room needs one; description: at most 1,024; posting: all or admins may send. A new title stands in the timeline. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_file; MC413 too_large.';
+COMMENT ON FUNCTION chat.edit_chat IS 'Changes a group or room; for its owner and admins. NULL leaves a value, '''' or 0 or {} clears it. title: at most 128 characters, a room needs one; description: at most 1,024; posting: all or admins may send. avatar_file_id: an image of one''s own, uploaded. A new title stands in the timeline. MC400 invalid_argument; MC403 not_permitted, direct_chat; MC404 no_such_chat, no_such_file; MC409 file_is_link; MC413 too_large.';
 GRANT EXECUTE ON FUNCTION chat.edit_chat TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.delete_chat(actor_id bigint, chat_id bigint)

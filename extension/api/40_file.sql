@@ -38,8 +38,10 @@ BEGIN
 			  JOIN chat.chats c ON c.id = a.chat_id AND c.deleted_id IS NULL
 			 WHERE a.file_id = can_read_file.file_id AND a.message_id > m.visible_from
 			   AND (m.left_id IS NULL OR a.message_id <= m.left_id))
-		OR EXISTS (SELECT FROM chat.users u WHERE u.avatar_file_id = can_read_file.file_id)
-		OR EXISTS (SELECT FROM chat.chats c WHERE c.avatar_file_id = can_read_file.file_id AND c.deleted_id IS NULL);
+		-- A link that was made an avatar before 0.4.0 is none: whoever looked at it would be sent to its owner's server.
+		OR EXISTS (SELECT FROM chat.files f WHERE f.id = can_read_file.file_id AND f.url IS NULL
+			AND (EXISTS (SELECT FROM chat.users u WHERE u.avatar_file_id = f.id)
+				OR EXISTS (SELECT FROM chat.chats c WHERE c.avatar_file_id = f.id AND c.deleted_id IS NULL)));
 END
 $$;
 COMMENT ON FUNCTION chat.can_read_file IS 'Whether he owns the file, it was shared with him, stands in a message that he sees, or is an avatar.';
@@ -424,7 +426,7 @@ BEGIN
 	RETURN chat.get_file(add_file_link.actor_id, new_id);
 END
 $$;
-COMMENT ON FUNCTION chat.add_file_link IS 'A file whose content lies elsewhere, at url (http or https, at most 2048 bytes; nobody fetches or checks it); for the rest it is like any other. size in bytes, NULL = unknown; it counts against no quota. MC400 invalid_argument, invalid_mime_type, file_type_not_allowed; MC429 too_many_files by the setting files_max.';
+COMMENT ON FUNCTION chat.add_file_link IS 'A file whose content lies elsewhere, at url (http or https, at most 2048 bytes; nobody fetches or checks it, and a client opens it only when its user asks for that: whoever opens it is seen by that server); it is no avatar, and for the rest like any other. size in bytes, NULL = unknown; it counts against no quota. MC400 invalid_argument, invalid_mime_type, file_type_not_allowed; MC429 too_many_files by the setting files_max.';
 GRANT EXECUTE ON FUNCTION chat.add_file_link TO chat_user, chat_app; -- since 0.2.0
 
 -- Reading
@@ -666,12 +668,14 @@ BEGIN
 	PERFORM chat.check_readable_file(check_avatar.file_id, check_avatar.actor_id);
 	IF file.owner_id <> check_avatar.actor_id THEN
 		PERFORM chat.fail('not_owner');
+	ELSIF file.url IS NOT NULL THEN
+		PERFORM chat.fail('file_is_link', 'an avatar is an uploaded image', 'Upload it: who sees an avatar is not to be led to another server.');
 	ELSIF file.mime_type NOT LIKE 'image/%' THEN
 		PERFORM chat.fail('invalid_argument', 'an avatar is an image', 'Use a file of type image/*.');
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.check_avatar IS 'Whether actor_id may make this file an avatar, which everybody can read: his own image. Nobody deletes it before the transaction ends. MC400 invalid_argument; MC403 not_owner; MC404 no_such_file.';
+COMMENT ON FUNCTION chat.check_avatar IS 'Whether actor_id may make this file an avatar, which everybody can read: an image of their own, uploaded, not a link. Nobody deletes it before the transaction ends. MC400 invalid_argument; MC403 not_owner; MC404 no_such_file; MC409 file_is_link.';
 
 -- What is published: each change of a row of somebody's list_files.
 CREATE OR REPLACE FUNCTION chat.file_event(listed chat.v_listed_files)

@@ -57,3 +57,7 @@ CREATE INDEX users_password_cost ON chat.users (substr(password_hash, 5, 2)) WHE
 
 -- Gateways have to know who sees what of a large chat
 DROP FUNCTION IF EXISTS chat.list_large_chats, chat.message_event_then;
+
+-- Avatars: those that are links are none any more, since whoever looked at one was sent to its owner's server.
+UPDATE chat.users u SET avatar_file_id = NULL FROM chat.files f WHERE f.id = u.avatar_file_id AND f.url IS NOT NULL;
+UPDATE chat.chats c SET avatar_file_id = NULL FROM chat.files f WHERE f.id = c.avatar_file_id AND f.url IS NOT NULL;

@@ -8,6 +8,9 @@
  * What is served comes from strangers, under our own origin: it is shown in place only when it is an image, a sound
  * or a video of a kind that holds no scripts; else it is to be saved; it is never sniffed, and sandboxed anyhow.
  *
+ * A link leads to a stranger's server, which sees who comes. So a browser is sent there only when its user goes there
+ * (Sec-Fetch-Dest: document), not by a page that shows pictures.
+ *
  * Called from: net/route. Calls: net/transfer, net/query, codec/field.
  */
 #include "net/download.h"
@@ -27,6 +30,7 @@ struct download
 	char *if_range; /* the same */
 	char *if_match; /* the same */
 	char *if_none;  /* the same */
+	bool embedded;  /* a browser asks on behalf of a page, not because its user goes there */
 	int64_t left;   /* bytes still to be read */
 };
 
@@ -167,6 +171,22 @@ serve(struct download *download, const char *name, const char *type, const char 
 }
 
 static void
+lead_elsewhere(struct download *download, const char *url)
+{
+	struct http *http = download->base.http;
+
+	if (download->embedded)
+	{
+		transfer_fail(&download->base, 409, "file_is_link", "this file is a link, its content is elsewhere");
+		return;
+	}
+	download->base.answered = true;
+	http_field(http, "Location", "%s", url);
+	http_field(http, "Cache-Control", "no-store");
+	http_answer(http, 302);
+}
+
+static void
 on_file(void *arg, const struct rpc_error *error, const struct method *method, const struct pg_result *result)
 {
 	struct download *download = arg;
@@ -179,12 +199,7 @@ on_file(void *arg, const struct rpc_error *error, const struct method *method, c
 	if (!transfer_is_good(&download->base, error))
 		return;
 	if (url != NULL)
-	{
-		download->base.answered = true;
-		http_field(download->base.http, "Location", "%s", url);
-		http_field(download->base.http, "Cache-Control", "no-store");
-		http_answer(download->base.http, 302);
-	}
+		lead_elsewhere(download, url);
 	else if (name == NULL || type == NULL || sha256 == NULL)
 		transfer_fail(&download->base, 500, "internal", "internal error");
 	else
@@ -209,6 +224,15 @@ download_free(struct transfer *transfer)
 	mem_free(download->if_match);
 	mem_free(download->if_none);
 	mem_free(download);
+}
+
+/* Browsers say so, over TLS and on this machine; nobody else does. */
+static bool
+is_embedded(const struct head *head)
+{
+	struct slice destination;
+
+	return head_field(head, "sec-fetch-dest", &destination) > 0 && !head_is(&destination, "document");
 }
 
 /* A field of the request, to be kept. */
@@ -253,6 +277,7 @@ download_begin(struct http *http)
 		return;
 	}
 	snprintf(download->base.id, sizeof download->base.id, "%s", id);
+	download->embedded = is_embedded(http->head);
 	download->range = keep_field(http->head, "range");
 	download->if_range = keep_field(http->head, "if-range");
 	download->if_match = keep_field(http->head, "if-match");

@@ -71,6 +71,10 @@ for my $origin (@origins)
 		UPDATE chat.chats SET last_event_id = id + 10, prev_event_id = id + 9, message_count = 10;
 		UPDATE chat.members m SET read_id = c.id + 4, read_count = 4 FROM chat.chats c;});
 	$node->safe_psql($database, 'UPDATE chat.chats SET member_count = 2') if $origin ne '0.1.0';
+	$node->safe_psql($database, q{
+		INSERT INTO chat.files (id, owner_id, name, mime_type, url, version) SELECT chat.next_id(), min(id), 'me.png', 'image/png', 'https://example.org/me.png', chat.next_id() FROM chat.users;
+		UPDATE chat.users u SET avatar_file_id = f.id FROM chat.files f WHERE u.id = f.owner_id;
+		UPDATE chat.chats c SET avatar_file_id = f.id FROM chat.files f;}) if $origin ne '0.1.0';
 	# Before the operator's changes: a dump has those of functions by their old arguments, which the new release may not know.
 	$node->run_log(['pg_dump', '-Fc', '-f', $node->basedir . '/dump', '-d', $node->connstr($database)]);
 	$node->safe_psql($database, q{
@@ -89,6 +93,7 @@ for my $origin (@origins)
 	unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/was terminated by signal/, 'nor does it crash');
 	$node->safe_psql($database, 'ALTER EXTENSION chat UPDATE');
 	is($node->safe_psql($database, q{SELECT string_agg("check" || ': ' || detail, '; ') FROM chat.verify() WHERE NOT ok}), '', "the data add up after an upgrade from $origin");
+	is($node->safe_psql($database, 'SELECT count(avatar_file_id), (SELECT count(avatar_file_id) FROM chat.chats) FROM chat.users'), '0|0', 'avatars that were links are none any more');
 	is($node->safe_psql($database, "SELECT count(*) FROM chat.list_messages((SELECT min(id) FROM chat.users), (SELECT id FROM chat.chats), page_size => 100)"), $sent, 'and are read');
 	is($node->safe_psql($database, "SELECT duplicate FROM chat.send_message((SELECT min(id) FROM chat.users), (SELECT id FROM chat.chats), 'after')"), 'f', 'and go on');
 	is($node->safe_psql($database, "SELECT string_agg(p.proname, ' ') FROM pg_proc p

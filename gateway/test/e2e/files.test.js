@@ -99,6 +99,23 @@ describe('in and out', () => {
 		assert.equal((await download(bob, link.id)).status, 404);
 	});
 
+	test('but no page that shows a link as a picture leads its reader to another server', async () => {
+		const link = await rpc(alice, 'add_file_link', { name: 'me.png', mime_type: 'image/png', url: 'https://example.org/me.png' });
+		for (const [destination, status] of [['image', 409], ['video', 409], ['iframe', 409], ['empty', 409], ['document', 302]])
+		{
+			const raw = new Raw(world.port).write(`GET /files/${link.id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${alice.token}\r\nSec-Fetch-Dest: ${destination}\r\n\r\n`);
+			assert.equal(await raw.status(), status, destination);
+			assert.equal(/^Location: /m.test(raw.text), status === 302);
+			assert.equal(/"file_is_link"/.test(raw.text), status === 409);
+			raw.close();
+		}
+		const response = await fetch(`${world.http}/rpc`, {
+			method: 'POST', headers: { ...bearer(alice), 'Content-Type': 'application/json' },
+			body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'edit_profile', params: { avatar_file_id: link.id } })
+		});
+		assert.equal((await response.json()).error.data.reason, 'file_is_link', 'nor is it an avatar');
+	});
+
 	test('HEAD says all but the bytes', async () => {
 		const { body: file } = await upload(alice, { name: 'x' }, 'content');
 		const answer = await download(alice, file.id, {}, { method: 'HEAD' });
