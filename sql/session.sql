@@ -199,6 +199,11 @@ SELECT regexp_replace(profile ->> 'user_name', '[0-9]{15,}', 'ID') AS user_name,
   FROM unnest(ARRAY['{"preferred_username": "otto.x"}', '{"preferred_username": "x"}', '{"name": "Ötzi  the Iceman", "email": "o@example.org", "email_verified": false}',
 		'{}', NULL, '{"preferred_username": "deleted.7"}', '{"name": 7, "email": [1], "preferred_username": {"a": "b"}}']::jsonb[]) WITH ORDINALITY AS c (claims, number),
 	LATERAL chat.log_in_external('https://id.example', 'odd-' || number, claims) ORDER BY number;
+-- Providers say it as a boolean or as a text; what says neither true nor nothing is not verified.
+SELECT verified, profile ->> 'email' AS email, profile ->> 'phone' AS phone
+  FROM unnest(ARRAY['true', '"true"', 'false', '"false"', 'null', '0', '1', '"yes"', '[]']::jsonb[]) WITH ORDINALITY AS v (verified, number),
+	LATERAL chat.log_in_external('https://id.example', 'verified-' || number,
+		jsonb_build_object('email', 'v@example.org', 'email_verified', verified, 'phone_number', '+49 1', 'phone_number_verified', verified)) ORDER BY number;
 SELECT count(DISTINCT user_id) FROM generate_series(1, 3), LATERAL chat.log_in_external('https://id.example', 's-1');
 SELECT user_name FROM chat.suspend_user(test.user('otto.x'));
 SELECT test.error('SELECT chat.log_in_external(''https://id.example'', ''s-1'')');

@@ -230,7 +230,7 @@ BEGIN
 	profile := chat.profile_json(user_id);
 END
 $$;
-COMMENT ON FUNCTION chat.log_in_external IS 'Opens a session for the identity of a verified OIDC token; for gateways and apps, which have done the verifying. On first sight, if the setting external_sign_up allows, it makes a user: user name and display name, email and phone from the claims preferred_username, name, email (unless email_verified is false) and phone_number as far as they are acceptable; later the profile is the user''s own. MC400 invalid_argument; MC403 sign_up_closed, user_suspended.';
+COMMENT ON FUNCTION chat.log_in_external IS 'Opens a session for the identity of a verified OIDC token; for gateways and apps, which have done the verifying. On first sight, if the setting external_sign_up allows, it makes a user: user name and display name, email and phone from the claims preferred_username, name, email and phone_number as far as they are acceptable, the latter two unless email_verified or phone_number_verified is there and anything but true or "true"; later the profile is the user''s own. MC400 invalid_argument; MC403 sign_up_closed, user_suspended.';
 GRANT EXECUTE ON FUNCTION chat.log_in_external TO chat_gateway, chat_app; -- since 0.2.0
 
 -- No text has a byte 0: nothing that open_session is given has such a hash.
@@ -295,10 +295,12 @@ DECLARE
 BEGIN
 	SELECT nullif(left(btrim(max(c.value) FILTER (WHERE c.key = 'name')), 64), '') AS display_name,
 		max(c.value) FILTER (WHERE c.key = 'preferred_username' AND c.value <> '') AS user_name,
-		max(c.value) FILTER (WHERE c.key = 'email' AND length(c.value) BETWEEN 3 AND 254 AND add_external_user.claims -> 'email_verified' IS DISTINCT FROM 'false') AS email,
+		max(c.value) FILTER (WHERE c.key = 'email' AND length(c.value) BETWEEN 3 AND 254) AS email,
 		max(c.value) FILTER (WHERE c.key = 'phone_number' AND length(c.value) BETWEEN 3 AND 32) AS phone
 	  INTO known
-	  FROM jsonb_each_text(add_external_user.claims) c WHERE jsonb_typeof(add_external_user.claims -> c.key) = 'string';
+	  FROM jsonb_each_text(add_external_user.claims) c
+	 WHERE jsonb_typeof(add_external_user.claims -> c.key) = 'string'
+	   AND coalesce(add_external_user.claims -> (c.key || '_verified'), 'true') IN ('true', '"true"'); -- some providers send texts
 	stem := regexp_replace(lower(coalesce(known.user_name, known.display_name, 'user')), '[^a-z0-9._-]+', '_', 'g');
 	-- The name he would like; where it is no name or taken, with his id, which nobody else can have.
 	FOREACH name IN ARRAY ARRAY[left(stem, 32), left(stem, 12) || '.' || new_id] LOOP
