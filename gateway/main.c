@@ -69,6 +69,7 @@
 #define HANDOVER    "CHAT_GATEWAY_HANDOVER"
 
 static int *listeners;                /* one per worker; the parent keeps all, a worker its own */
+static int metrics_listener = -1;     /* one for all; -1: none */
 static struct timer drain_timer;      /* set while draining */
 static struct timer ready_timer;      /* set until the worker serves */
 static uint64_t drain_deadline;       /* loop_now() when the worker ends whatever is left */
@@ -225,7 +226,7 @@ worker(int index)
 	presence_open();
 	if (index == 0)
 		upkeep_open();
-	good = server_open(own_listener(index));
+	good = server_open(own_listener(index), metrics_listener);
 	log_write(LEVEL_INFO, "worker_started", "listen=%s", config.listen);
 	timer_set(&ready_timer, 0, look_if_ready);
 	if (good)
@@ -264,7 +265,10 @@ close_inherited(char *fds)
 		close(fd);
 }
 
-/* One per worker: those that the program before us left, if they are for our address, and new ones. */
+/*
+ * One per worker: those that the program before us left, if they are for our address, and new ones. That for monitoring is
+ * always new: a scrape that is lost is asked for again.
+ */
 static bool
 open_listeners(const char *where, char *fds)
 {
@@ -278,12 +282,15 @@ open_listeners(const char *where, char *fds)
 	{
 		listeners[i] = inherited_listener(&fds);
 		if (listeners[i] < 0)
-			listeners[i] = listen_open(config.listen);
+			listeners[i] = listen_open("listen", config.listen);
 		if (listeners[i] < 0)
 			return false;
 	}
 	close_inherited(fds);
-	return true;
+	if (config.metrics_listen[0] == '\0')
+		return true;
+	metrics_listener = listen_open("metrics_listen", config.metrics_listen);
+	return metrics_listener >= 0;
 }
 
 static int

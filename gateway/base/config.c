@@ -36,7 +36,7 @@
 enum knob_type
 {
 	KNOB_TEXT,
-	KNOB_ADDRESS,  /* text of the form host:port */
+	KNOB_ADDRESS,  /* text of the form host:port, or empty where that is the default */
 	KNOB_NETWORKS, /* text: addresses and address/bits, commas between */
 	KNOB_NUMBER,
 	KNOB_DURATION,
@@ -101,14 +101,15 @@ static const struct knob knobs[] = {
 	VALUE(calls_waiting, KNOB_NUMBER, "256", 1, 10000, "calls of one user, or one address before login, that may wait for the same connections; beyond: 429 too_many_calls"),
 	TEXT(schemas, "chat", "schemas whose granted functions are wire methods, comma-separated"),
 	{"trusted_proxies", KNOB_NETWORKS, offsetof(struct config, trusted_proxies), "", 0, 0, NULL, "addresses or networks, comma-separated, whose X-Forwarded-For tells the client's address; empty: none"},
-	{"metrics_from", KNOB_NETWORKS, offsetof(struct config, metrics_from), "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7", 0, 0, NULL, "addresses or networks, comma-separated, that may read /metrics, by the client's address; others: 403"},
+	{"metrics_listen", KNOB_ADDRESS, offsetof(struct config, metrics_listen), "", 0, 0, NULL, "address:port for /metrics, /healthz and /readyz alone, for whoever reaches it; empty: /metrics stands on `listen`, for who comes straight from this machine"},
 	TEXT(web_root, GW_WEB_ROOT, "folder of the files served at /; empty: none"),
 	VALUE(frame_limit, KNOB_SIZE, "64kB", 1024, 16 << 20, "largest message from a client; beyond: close 1009"),
 	VALUE(auth_timeout, KNOB_DURATION, "10s", 100, 600000, "time to log in; beyond: close 4001"),
 	VALUE(calls_in_flight, KNOB_NUMBER, "32", 1, 1024, "unanswered calls per socket; at that many it is not read"),
 	VALUE(outbound_limit, KNOB_SIZE, "1MB", 65536, 1 << 30, "bytes queued for one socket; beyond: its calls wait, its events become one resync"),
 	VALUE(answer_limit, KNOB_SIZE, "8MB", 65536, 1 << 30, "bytes of one answer, a batch's as a whole; beyond: 413 answer_too_large"),
-	VALUE(slow_timeout, KNOB_DURATION, "30s", 1000, 600000, "a socket that takes nothing of what is queued for so long: close 4008"),
+	VALUE(slow_timeout, KNOB_DURATION, "30s", 1000, 600000, "the time over which a client's pace is looked at while it has something to take or to send: slower than slow_rate, a WebSocket closes with 4008, a body is refused with 408, an answer is cut"),
+	VALUE(slow_rate, KNOB_SIZE, "1kB", 0, 1 << 30, "bytes a second that such a client takes or sends at least; 0: anything will do"),
 	VALUE(group_limit, KNOB_NUMBER, "64", 1, 1000, "calls that may share one transaction"),
 	VALUE(watch_limit, KNOB_NUMBER, "500", 0, 10000, "users whose presence one socket may watch"),
 	VALUE(max_sockets, KNOB_NUMBER, "0", 0, 1000000, "sockets per worker; beyond: 503; 0: as many as there are descriptors for"),
@@ -121,7 +122,8 @@ static const struct knob knobs[] = {
 	VALUE(ticket_lifetime, KNOB_DURATION, "5min", 1000, 86400000, "how long create_ticket's answer opens its file"),
 	VALUE(file_timeout, KNOB_DURATION, "5min", 1000, 3600000, "longest run of one call of a transfer; the last one of an upload reads the whole file"),
 	VALUE(max_transfers, KNOB_NUMBER, "256", 1, 100000, "files on their way in or out per worker, each with at most 1 MB of memory; beyond: 503"),
-	VALUE(max_sockets_per_address, KNOB_NUMBER, "0", 0, 1000000, "sockets per worker from one address that is no trusted proxy; beyond: 429; 0: any number"),
+	VALUE(max_transfers_per_user, KNOB_NUMBER, "32", 1, 100000, "those of one user, of one address (IPv6: of its /64) before login; at most half of max_transfers; beyond: 429"),
+	VALUE(max_sockets_per_address, KNOB_NUMBER, "1000", 0, 1000000, "sockets per worker from one address (IPv6: from its /64) that is neither a trusted proxy nor this machine; beyond: 429; 0: any number"),
 	VALUE(call_timeout, KNOB_DURATION, "10s", 100, 600000, "longest run of one call (statement_timeout)"),
 	VALUE(single_timeout, KNOB_DURATION, "0", 0, 3600000, "the same for calls that run alone; 0: call_timeout"),
 	VALUE(anonymous_timeout, KNOB_DURATION, "0", 0, 3600000, "the same for calls before login; 0: call_timeout"),
@@ -167,8 +169,10 @@ static const char *const reloadable[] = {
 	"maintenance_interval",
 	"max_sockets_per_address",
 	"max_transfers",
+	"max_transfers_per_user",
 	"outbound_limit",
 	"outbox_interval",
+	"slow_rate",
 	"slow_timeout",
 	"ticket_lifetime",
 	"trusted_proxies",
@@ -317,8 +321,9 @@ knob_set(const struct knob *knob, struct config *target, const char *text, char 
 
 	if (is_text(knob))
 	{
-		good = knob->type == KNOB_TEXT ||
-			   (knob->type == KNOB_ADDRESS ? is_address(text) : network_list_is_valid(text));
+		good = knob->type == KNOB_TEXT || (knob->type == KNOB_NETWORKS && network_list_is_valid(text)) ||
+			   (knob->type == KNOB_ADDRESS &&
+				(is_address(text) || (text[0] == '\0' && knob->fallback[0] == '\0')));
 		if (good)
 		{
 			mem_free(*(char **) field);

@@ -26,7 +26,7 @@ struct config
 	int files_share;          /* the same for pieces of files */
 	int calls_waiting;        /* calls of one user, or one address, that may wait in one queue of the pool */
 	char *schemas;            /* exposed schemas, comma-separated */
-	char *metrics_from;       /* networks that may read /metrics */
+	char *metrics_listen;     /* address:port for /metrics alone; empty: none */
 	char *trusted_proxies;    /* networks whose X-Forwarded-For is believed */
 	char *web_root;           /* folder of the static files */
 	int frame_limit;          /* bytes of one incoming message */
@@ -34,7 +34,8 @@ struct config
 	int calls_in_flight;      /* per socket */
 	int outbound_limit;       /* bytes queued per socket, before it is held back */
 	int answer_limit;         /* bytes of one answer */
-	int slow_timeout;         /* milliseconds a socket may take nothing of what is queued for it */
+	int slow_timeout;         /* milliseconds over which a client's pace is looked at */
+	int slow_rate;            /* bytes a second that it has to have then */
 	int group_limit;          /* calls per transaction */
 	int watch_limit;          /* users whose presence one socket may watch */
 	int max_sockets;          /* per worker; 0: what descriptors allow */
@@ -71,6 +72,7 @@ struct config
 	int ticket_lifetime;         /* milliseconds */
 	int file_timeout;            /* milliseconds that one call of a transfer may take */
 	int max_transfers;           /* files on their way at a time, per worker */
+	int max_transfers_per_user;  /* the same of one user, or of one address before login */
 	int max_sockets_per_address; /* per worker and client address; 0: no limit */
 };
 

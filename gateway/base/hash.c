@@ -14,6 +14,7 @@
  */
 #include "base/hash.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -151,6 +152,21 @@ hash_remove(struct hash *hash, const char *key)
 	hash->count--;
 	close_hole(hash, (size_t) (slot - hash->slots));
 	return value;
+}
+
+size_t
+hash_add(struct hash *hash, int64_t key, long change)
+{
+	char text[24];
+	long number;
+
+	snprintf(text, sizeof text, "%lld", (long long) key);
+	number = (long) (intptr_t) hash_get(hash, text) + change;
+	if (number > 0)
+		hash_put(hash, text, (void *) (intptr_t) number);
+	else
+		hash_remove(hash, text);
+	return number > 0 ? (size_t) number : 0;
 }
 
 void *

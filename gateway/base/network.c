@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * network.c
- *	  Lists of networks as text, and which client a proxy speaks for.
+ *	  Lists of networks as text, which client a proxy speaks for, and which addresses count as one.
  *
  * X-Forwarded-For grows to the right: each proxy adds whom it heard. So what stands left of an address that is not
- * trusted may be anybody's invention, and the walk from the right ends there; it also ends before what is no address.
+ * trusted may be anybody's invention, and the walk from the right ends there; it also ends before what is no address,
+ * and the client is then the proxy that wrote it: whoever asks is told what could not be read.
+ *
+ * Proxies write 192.0.2.1 and 2001:db8::1; some add the client's port (192.0.2.1:443, [2001:db8::1]:443), brackets
+ * alone, quotes around it all, or the zone of a link-local address. Ports and zones are dropped: they are not who it
+ * is. An IPv6 address with a port but no brackets reads as another address or as none: nobody can tell.
  *
  * Called from: base/config, chat/session, net/. Calls: base/hash, libc.
  */
@@ -15,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/hash.h"
 
@@ -36,6 +42,15 @@ read_bits(const char *text, int most, int *bits)
 	return digits >= 1 && digits <= 3 && text[digits] == '\0' && *bits <= most;
 }
 
+static void
+trim(const char **text, size_t *length)
+{
+	while (*length > 0 && (**text == ' ' || **text == '\t'))
+		++*text, --*length;
+	while (*length > 0 && ((*text)[*length - 1] == ' ' || (*text)[*length - 1] == '\t'))
+		--*length;
+}
+
 /* address or address/bits, blanks around. */
 static bool
 read_network(const char *text, size_t length, struct network *network)
@@ -44,10 +59,7 @@ read_network(const char *text, size_t length, struct network *network)
 	char *slash;
 	int own;
 
-	while (length > 0 && (*text == ' ' || *text == '\t'))
-		text++, length--;
-	while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
-		length--;
+	trim(&text, &length);
 	if (length == 0 || length >= sizeof copy)
 		return false;
 	memcpy(copy, text, length);
@@ -114,43 +126,127 @@ network_list_has(const char *list, const char *address)
 		   walk(list, network.address);
 }
 
+static bool
+is_four(const struct network *network)
+{
+	return memcmp(network->address, mapped, sizeof mapped) == 0;
+}
+
 int64_t
 network_key(const char *address)
 {
 	struct network network;
 	bool known = read_network(address, strlen(address), &network);
-	bool four = known && memcmp(network.address, mapped, sizeof mapped) == 0;
+	bool four = known && is_four(&network);
 	uint64_t hash = known ? hash_bytes(network.address, four ? sizeof network.address : 8)
 						  : hash_bytes(address, strlen(address));
 
 	return (int64_t) (hash | UINT64_C(1) << 63);
 }
 
+static bool
+is_port(const char *text, size_t length)
+{
+	size_t digits = 0;
+
+	while (digits < length && text[digits] >= '0' && text[digits] <= '9')
+		digits++;
+	return digits >= 1 && digits <= 5 && digits == length;
+}
+
+/* Leave the address of "[address]" or "[address]:port". */
+static bool
+open_brackets(const char **text, size_t *length)
+{
+	const char *end = memchr(*text, ']', *length);
+	size_t inside = end ? (size_t) (end - *text) - 1 : 0;
+	size_t behind = *length - inside;
+
+	if (end == NULL || memchr(*text, ':', inside) == NULL ||
+		(behind > 2 && (end[1] != ':' || !is_port(end + 2, behind - 3))))
+		return false;
+	++*text;
+	*length = inside;
+	return true;
+}
+
+/* Leave the address of "a.b.c.d:port"; what has more colons is IPv6, what has none has no port. */
+static bool
+drop_port(const char *text, size_t *length)
+{
+	const char *colon = memchr(text, ':', *length);
+	size_t before = colon ? (size_t) (colon - text) : 0;
+
+	if (colon == NULL || memchr(colon + 1, ':', *length - before - 1) != NULL)
+		return true;
+	if (!is_port(colon + 1, *length - before - 1))
+		return false;
+	*length = before;
+	return true;
+}
+
+/* One element of X-Forwarded-For, without blanks around it. */
+static bool
+read_element(const char *text, size_t length, struct network *network)
+{
+	const char *zone;
+
+	if (length >= 2 && text[0] == '"' && text[length - 1] == '"')
+		text++, length -= 2;
+	if (length == 0 || memchr(text, '/', length) != NULL)
+		return false;
+	if (text[0] == '[' ? !open_brackets(&text, &length) : !drop_port(text, &length))
+		return false;
+	zone = memchr(text, '%', length);
+	if (zone != NULL && memchr(text, ':', length) != NULL && zone + 1 < text + length)
+		length = (size_t) (zone - text);
+	return read_network(text, length, network);
+}
 static void
 write_address(const struct network *network, char *out, size_t size)
 {
-	bool four = memcmp(network->address, mapped, sizeof mapped) == 0;
+	bool four = is_four(network);
 
 	inet_ntop(four ? AF_INET : AF_INET6, network->address + (four ? sizeof mapped : 0), out,
 			  (socklen_t) size);
 }
 
+/* What could not be read, for the log: it may be anything. */
+static void
+tell_unread(struct network_client *client, const char *text, size_t length)
+{
+	bool hides = (length == 7 && strncasecmp(text, "unknown", 7) == 0) || (length > 0 && text[0] == '_');
+	size_t most = sizeof client->unread - 1;
+
+	client->fault = hides ? FORWARDED_HIDDEN : FORWARDED_UNREADABLE;
+	for (size_t i = 0; i < length && i < most; i++)
+		client->unread[i] = (char) (text[i] > ' ' && text[i] < 0x7f ? text[i] : '?');
+	client->unread[length < most ? length : most] = '\0';
+}
+
 void
-network_client(const char *trusted, const char *peer, const char *forwarded, char *out, size_t size)
+network_client(const char *trusted, const char *peer, const char *forwarded, struct network_client *client)
 {
 	size_t end = strlen(forwarded);
 	struct network network;
 
-	snprintf(out, size, "%s", peer);
-	while (end > 0 && network_list_has(trusted, out))
+	client->fault = FORWARDED_READ;
+	snprintf(client->address, sizeof client->address, "%s", peer);
+	while (end > 0 && network_list_has(trusted, client->address))
 	{
-		size_t start = end;
+		const char *text = forwarded + end;
+		size_t length;
 
-		while (start > 0 && forwarded[start - 1] != ',')
-			start--;
-		if (!read_network(forwarded + start, end - start, &network) || network.bits != 128)
+		while (text > forwarded && text[-1] != ',')
+			text--;
+		length = (size_t) (forwarded + end - text);
+		end = text > forwarded ? (size_t) (text - forwarded) - 1 : 0;
+		trim(&text, &length);
+		if (!read_element(text, length, &network))
+		{
+			tell_unread(client, text, length);
 			return;
-		write_address(&network, out, size);
-		end = start > 0 ? start - 1 : 0;
+		}
+		write_address(&network, client->address, sizeof client->address);
 	}
 }

@@ -112,7 +112,7 @@ rate_count(const struct session *session, long long *wait)
 {
 	struct rate rate = {config.calls_per_second, config.calls_burst};
 
-	return count('c', session->user_id != 0 ? session->user_id : session->origin, &rate, wait);
+	return count('c', session_holder(session), &rate, wait);
 }
 
 enum rate_verdict

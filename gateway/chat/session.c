@@ -330,6 +330,12 @@ session_open(const struct session_socket *ops, void *socket, const char *address
 	return session_follow(ops, socket, address, bearer, NO_REPLAY);
 }
 
+int64_t
+session_holder(const struct session *session)
+{
+	return session->user_id != 0 ? session->user_id : session->origin;
+}
+
 void
 session_engage(struct session *session)
 {

@@ -119,6 +119,9 @@ extern bool session_receive(struct session *session, const char *text, size_t le
 extern void session_queued(struct session *session, size_t bytes); /* so much is queued now */
 extern void session_gone(struct session *session); /* the socket is no more; neither is the session, soon */
 
+/* Whose share it takes: the user's id, or network_key of the address before login. */
+extern int64_t session_holder(const struct session *session);
+
 /* A visitor's transfer has begun: it counts as a call, until session_gone. */
 extern void session_engage(struct session *session);
 

@@ -17,7 +17,9 @@
  *	  asks for it by http_flush. A stream asks its handler for more when all has left: so a transfer never has more than one piece in memory.
  * 4. While a handler thinks nothing is read: a client that sends requests ahead waits for its answers. That a client
  *	  has gone is found out when something is to be written to it.
- * 5. Time runs only while the client has to do something: HEAD_LIMIT for a head, slow_timeout for something to move.
+ * 5. Time runs only while the client has to do something: HEAD_LIMIT for a head, slow_timeout for a short body; a long
+ *	  one and the answer have to keep their pace (pace.c). A body that does not is refused with 408, when its handler has
+ *	  let go of it.
  * 6. A connection that is not to be used again is shut, and what still comes is thrown away for a while, lest a reset
  *	  overtake the answer.
  * 7. An endless stream has no Content-Length: the connection ends with it. While nothing is to be written a client that
@@ -47,12 +49,13 @@
 #include "net/route.h"
 #include "net/server.h"
 
-#define HEAD_MOST    16384  /* bytes of request line and header lines */
-#define HEAD_LIMIT   4000   /* milliseconds for a head to arrive, once begun or the connection new */
-#define IDLE_LIMIT   15000  /* milliseconds between two requests */
-#define LINGER_LIMIT 2000   /* milliseconds that a shut connection is still emptied */
-#define SCRATCH      65536  /* bytes read at a time */
-#define BURST        262144 /* bytes written at a time, so that others come to their turn */
+#define HEAD_MOST    16384   /* bytes of request line and header lines */
+#define HEAD_LIMIT   4000    /* milliseconds for a head to arrive, once begun or the connection new */
+#define IDLE_LIMIT   15000   /* milliseconds between two requests */
+#define LINGER_LIMIT 2000    /* milliseconds that a shut connection is still emptied */
+#define TOLD_PAUSE   3600000 /* milliseconds between lines about a proxy's X-Forwarded-For */
+#define SCRATCH      65536   /* bytes read at a time */
+#define BURST        262144  /* bytes written at a time, so that others come to their turn */
 
 struct phrase
 {
@@ -73,6 +76,7 @@ static const struct phrase phrases[] = {
 	{403, "Forbidden"},
 	{404, "Not Found"},
 	{405, "Method Not Allowed"},
+	{408, "Request Timeout"},
 	{409, "Conflict"},
 	{411, "Length Required"},
 	{412, "Precondition Failed"},
@@ -129,6 +133,14 @@ on_poll_closed(uv_handle_t *handle)
 	mem_free(http);
 }
 
+/* The client's turn is over. */
+static void
+stop_clock(struct http *http)
+{
+	timer_clear(&http->limit);
+	pace_stop(&http->pace);
+}
+
 /* The connection is no more; `keep`: but the socket is somebody else's from now on. */
 static void
 end(struct http *http, bool keep)
@@ -137,13 +149,13 @@ end(struct http *http, bool keep)
 		return;
 	http->ended = true;
 	drop_handler(http);
-	timer_clear(&http->limit);
+	stop_clock(http);
 	loop_forget(&http->push);
 	list_remove(&http->node);
 	uv_close((uv_handle_t *) &http->poll, on_poll_closed);
 	if (keep)
 		return;
-	server_release(http->direct);
+	server_release(http->direct, http->inner);
 	close(http->fd);
 }
 
@@ -153,10 +165,30 @@ http_cut(struct http *http)
 	end(http, false);
 }
 
+/* A client that still listens is told why; its handler is not needed for that. */
+static void
+give_up(struct http *http)
+{
+	if (http->state != HTTP_READING)
+	{
+		end(http, false);
+		return;
+	}
+	drop_handler(http);
+	http->close = true;
+	http_refuse(http, 408, "too_slow", "the body came too slowly; what was received of an upload is kept");
+}
+
 static void
 is_late(struct timer *timer)
 {
-	end(list_entry(timer, struct http, limit), false);
+	give_up(list_entry(timer, struct http, limit));
+}
+
+static void
+is_slow(struct pace *pace)
+{
+	give_up(list_entry(pace, struct http, pace));
 }
 
 /* Wait for the next request. */
@@ -169,12 +201,13 @@ wait_for_head(struct http *http)
 }
 
 void
-http_open(int fd, int refusal, const char *direct)
+http_open(int fd, int refusal, const char *direct, bool inner)
 {
 	struct http *http = mem_alloc(sizeof *http);
 
 	http->fd = fd;
 	http->refusal = refusal;
+	http->inner = inner;
 	http->fresh = true;
 	http->push.run = push;
 	snprintf(http->direct, sizeof http->direct, "%s", direct);
@@ -281,7 +314,8 @@ http_give(struct http *http)
 	http->sent = 0;
 	if (http->due == 0)
 		buf_clear(&http->body);
-	timer_set(&http->limit, (uint64_t) config.slow_timeout, is_late);
+	timer_clear(&http->limit);
+	pace_start(&http->pace, http->fd, is_slow);
 	watch(http, 0);
 	loop_defer(&http->push);
 }
@@ -322,7 +356,7 @@ http_refuse_with_fields(struct http *http, int status, const char *reason, const
 	struct rpc_error error = {.code = status, .reason = reason, .message = message};
 
 	if (status == 503 || status == 429)
-		error.retry_after = 1000;
+		error.retry_after = HTTP_RETRY;
 	answer_error(http, &error);
 }
 
@@ -341,15 +375,33 @@ wants_upgrade(void)
 		   head_has_token(&head, "connection", "upgrade");
 }
 
+/* Once in TOLD_PAUSE for each kind: it is the proxy's doing, and comes with every request. */
+static void
+tell_unread(const struct network_client *client)
+{
+	static uint64_t told[FORWARDED_UNREADABLE + 1]; /* loop_now() of the last line, by kind; 0: none */
+
+	if (client->fault == FORWARDED_READ ||
+		(told[client->fault] != 0 && loop_now() < told[client->fault] + TOLD_PAUSE))
+		return;
+	told[client->fault] = loop_now();
+	log_write(LEVEL_WARN, "forwarded_unread",
+			  "X-Forwarded-For of the proxy %s has \"%s\" where an address belongs: such clients count as "
+			  "the proxy",
+			  client->address, client->unread);
+}
+
 static void
 read_address(struct http *http)
 {
 	struct buf forwarded = {0};
+	struct network_client client;
 
 	if (config.trusted_proxies[0] != '\0')
 		head_join(&head, "x-forwarded-for", &forwarded);
-	network_client(config.trusted_proxies, http->direct, buf_text(&forwarded), http->address,
-				   sizeof http->address);
+	network_client(config.trusted_proxies, http->direct, buf_text(&forwarded), &client);
+	tell_unread(&client);
+	memcpy(http->address, client.address, sizeof http->address);
 	buf_free(&forwarded);
 }
 
@@ -408,11 +460,13 @@ static void
 hand_over(struct http *http)
 {
 	int fd = http->fd;
-	char direct[sizeof http->direct];
+	struct arrival *arrival = mem_alloc(sizeof *arrival);
 
-	memcpy(direct, http->direct, sizeof direct);
+	memcpy(arrival->direct, http->direct, sizeof arrival->direct);
+	memcpy(arrival->address, http->address, sizeof arrival->address);
+	arrival->bearer = http_bearer(http);
 	end(http, true);
-	server_adopt(fd, direct);
+	server_adopt(fd, arrival);
 }
 
 static void
@@ -519,12 +573,11 @@ read_body(struct http *http)
 		return;
 	}
 	http->unread -= got;
-	if (http->patient)
-		timer_set(&http->limit, (uint64_t) config.slow_timeout, is_late);
+	http->pace.moved += (uint64_t) got;
 	if (http->unread == 0)
 	{
 		http->state = HTTP_THINKING;
-		timer_clear(&http->limit);
+		stop_clock(http);
 		watch(http, 0);
 	}
 	http->handler->received(http, scratch, (size_t) got);
@@ -594,8 +647,10 @@ http_read(struct http *http, bool patient)
 	if (http->expects)
 		say_continue(http);
 	http->state = HTTP_READING;
-	http->patient = patient;
-	timer_set(&http->limit, (uint64_t) config.slow_timeout, is_late);
+	if (patient)
+		pace_start(&http->pace, -1, is_slow);
+	else
+		timer_set(&http->limit, (uint64_t) config.slow_timeout, is_late);
 	watch(http, UV_READABLE);
 }
 
@@ -605,7 +660,7 @@ http_hold(struct http *http)
 	if (http->state != HTTP_READING)
 		return;
 	http->state = HTTP_THINKING;
-	timer_clear(&http->limit);
+	stop_clock(http);
 	watch(http, 0);
 }
 
@@ -614,6 +669,7 @@ static void
 finish(struct http *http)
 {
 	drop_handler(http);
+	pace_stop(&http->pace);
 	buf_clear(&http->fields);
 	buf_free(&http->common);
 	buf_free(&http->body);
@@ -640,8 +696,7 @@ write_some(struct http *http, const char *data, size_t length, size_t *done, boo
 	if (sent < 0)
 		return errno == EAGAIN || errno == EINTR;
 	*done += (size_t) sent;
-	if (sent > 0)
-		timer_set(&http->limit, (uint64_t) config.slow_timeout, is_late);
+	http->pace.moved += (uint64_t) sent;
 	return true;
 }
 
@@ -699,7 +754,7 @@ push(struct task *task)
 		finish(http);
 	else
 	{
-		timer_clear(&http->limit);
+		pace_stop(&http->pace);
 		watch(http, http->due > INT64_MAX / 2 ? UV_DISCONNECT : 0);
 		http->handler->drained(http);
 	}

@@ -16,8 +16,10 @@
 #include "codec/trace.h"
 #include "io/loop.h"
 #include "io/timer.h"
+#include "net/pace.h"
 
 #define HTTP_ENDLESS INT64_MAX /* the length of a stream that has none */
+#define HTTP_RETRY   1000      /* milliseconds to wait when there is too much of something */
 
 struct http;
 
@@ -46,6 +48,7 @@ struct http
 	int64_t length;          /* bytes of the request's body */
 	char address[64];        /* of the client, as text */
 	bool is_head;            /* HEAD: the answer has no body */
+	bool inner;              /* it came in by metrics_listen */
 	void *owner;             /* the handler's */
 
 	/* The answer; for handlers to fill. */
@@ -64,7 +67,6 @@ struct http
 	enum http_state state;              /* above */
 	const struct http_handler *handler; /* NULL: nobody has a request in hand */
 	int64_t unread;                     /* bytes of the body still to come */
-	bool patient;                       /* every piece of the body wins time */
 	bool expects;                       /* 100 Continue is to be said before the body */
 	bool fresh;                         /* no request has come yet */
 	bool begun;                         /* some of the next head has come */
@@ -74,13 +76,14 @@ struct http
 	size_t front_sent;                  /* bytes of it */
 	size_t sent;                        /* bytes of body */
 	int64_t due;                        /* bytes of body that the answer is still to have */
-	struct timer limit;                 /* on what is being waited for from the client */
+	struct timer limit;                 /* on a head, a short body, the next request, the end */
+	struct pace pace;                   /* of a long body, or of the answer */
 	struct task push;                   /* write what there is */
 	bool ended;                         /* closing: freed when libuv has let go of poll */
 };
 
 /* A new connection from this address. refusal: an HTTP status that its first request is refused with, or 0. */
-extern void http_open(int fd, int refusal, const char *direct);
+extern void http_open(int fd, int refusal, const char *direct, bool inner);
 extern void http_close_idle(void); /* no more requests: connections that have none in hand end */
 extern bool http_is_quiet(void);   /* none has one in hand */
 extern void http_close_all(void);  /* at the end */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * listen.c
- *	  Listening sockets: the parent opens one per worker, all on the same port, and keeps them.
+ *	  Listening sockets: for clients the parent opens one per worker, all on the same port, and keeps them; for
+ *	  monitoring one for all workers.
  *
  * SO_REUSEPORT makes the kernel spread connections over the sockets. A socket whose worker has died stays open in the
  * parent: what the kernel assigns to it waits in its queue for the next worker.
@@ -55,7 +56,7 @@ open_at(const struct addrinfo *address)
 }
 
 int
-listen_open(const char *where)
+listen_open(const char *setting, const char *where)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
 	struct addrinfo *found = NULL;
@@ -66,13 +67,13 @@ listen_open(const char *where)
 
 	if (split(where, host, port, sizeof host) < 0)
 	{
-		fprintf(stderr, "chat-gateway: listen = \"%s\": allowed is address:port\n", where);
+		fprintf(stderr, "chat-gateway: %s = \"%s\": allowed is address:port\n", setting, where);
 		return -1;
 	}
 	code = getaddrinfo(host[0] ? host : NULL, port, &hints, &found);
 	if (code != 0)
 	{
-		fprintf(stderr, "chat-gateway: listen = \"%s\": %s\n", where, gai_strerror(code));
+		fprintf(stderr, "chat-gateway: %s = \"%s\": %s\n", setting, where, gai_strerror(code));
 		return -1;
 	}
 	fd = open_at(found);

@@ -3,8 +3,10 @@
  * metrics.c
  *	  GET /metrics: the statistics of all workers, added up, as Prometheus reads them.
  *
- * Who may read them is metrics_from's to say. What comes through a proxy that trusted_proxies does not name has an
- * address that is the proxy's and says nothing of who asks: that is refused.
+ * Who reads them comes in by metrics_listen, a listener of their own. Without one they stand on the clients' port, for
+ * who comes straight from this machine: from a loopback address, asking for a name of it, with no line that a proxy
+ * adds. A proxy on this machine that hides all of that cannot be told from somebody at its keyboard: metrics_listen is
+ * for such.
  *
  * A series without a single count is left out: there are many methods, and most are hardly ever called.
  *
@@ -14,6 +16,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/config.h"
 #include "base/mem.h"
@@ -21,19 +24,80 @@
 #include "base/stats.h"
 #include "codec/prometheus.h"
 
-#define PREFIX "chat_gateway_"
-#define SECOND 1e9 /* nanoseconds */
+#define PREFIX   "chat_gateway_"
+#define SECOND   1e9 /* nanoseconds */
+#define LOOPBACK "127.0.0.0/8, ::1"
+
+/* What proxies add; those that begin with X-Forwarded besides. */
+static const char *const proxy_fields[] = {
+	"forwarded",
+	"via",
+	"x-real-ip",
+	"x-client-ip",
+	"x-cluster-client-ip",
+	"x-original-forwarded-for",
+	"x-originating-ip",
+	"x-remote-ip",
+	"x-remote-addr",
+	"x-proxyuser-ip",
+	"x-envoy-external-address",
+	"x-azure-clientip",
+	"x-appengine-user-ip",
+	"x-amzn-trace-id",
+	"x-request-start",
+	"cf-connecting-ip",
+	"cf-connecting-ipv6",
+	"cf-ray",
+	"true-client-ip",
+	"fastly-client-ip",
+	"fly-client-ip",
+	"do-connecting-ip",
+	"proxy-connection",
+	"cdn-loop",
+};
+
+static bool
+is_forwarded(const struct head *head)
+{
+	static const char prefix[] = "x-forwarded";
+	struct slice value;
+
+	for (size_t i = 0; i < sizeof proxy_fields / sizeof proxy_fields[0]; i++)
+	{
+		if (head_field(head, proxy_fields[i], &value) > 0)
+			return true;
+	}
+	for (int i = 0; i < head->field_count; i++)
+	{
+		const struct slice *name = &head->fields[i].name;
+
+		if (name->length >= sizeof prefix - 1 && strncasecmp(name->text, prefix, sizeof prefix - 1) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether Host, but for a port, is localhost or a loopback address: a proxy would mostly pass on the name of the site. */
+static bool
+asks_for_this_machine(const struct head *head)
+{
+	struct slice value = {NULL, 0};
+	char host[64];
+	char *end;
+
+	head_field(head, "host", &value);
+	snprintf(host, sizeof host, "%.*s", (int) (value.length < 63 ? value.length : 63), value.text);
+	end = host[0] == '[' ? strchr(host, ']') : strchr(host, ':');
+	if (end != NULL)
+		*end = '\0';
+	return strcasecmp(host, "localhost") == 0 || network_list_has(LOOPBACK, host + (host[0] == '['));
+}
 
 static bool
 is_allowed(const struct http *http)
 {
-	struct slice value;
-	bool proxied = head_field(http->head, "x-forwarded-for", &value) > 0 ||
-				   head_field(http->head, "forwarded", &value) > 0;
-
-	if (proxied && !network_list_has(config.trusted_proxies, http->direct))
-		return false;
-	return network_list_has(config.metrics_from, http->address);
+	return http->inner || (network_list_has(LOOPBACK, http->direct) && asks_for_this_machine(http->head) &&
+						   !is_forwarded(http->head));
 }
 
 /* Lines of one table; neighbours of the same name are one family. */
@@ -193,9 +257,14 @@ metrics_begin(struct http *http)
 {
 	struct stats *stats;
 
+	if (config.metrics_listen[0] != '\0' && !http->inner)
+	{
+		http_refuse(http, 404, "not_found", "they are at metrics_listen");
+		return;
+	}
 	if (!is_allowed(http))
 	{
-		http_refuse(http, 403, "not_allowed", "metrics_from does not name this address");
+		http_refuse(http, 403, "not_allowed", "they are for this machine, or for metrics_listen");
 		return;
 	}
 	stats = mem_alloc(sizeof *stats);

@@ -28,34 +28,41 @@ struct place
 {
 	const char *path;                 /* all of it; with a / at the end: what begins so */
 	int methods;                      /* that it knows */
+	bool inner;                       /* metrics_listen has it, too */
 	void (*begin)(struct http *http); /* takes the request */
 };
 
 /* clang-format off */
 static const struct place places[] = {
-	{"/healthz", GET, page_health},
-	{"/readyz", GET, page_readiness},
-	{"/metrics", GET, metrics_begin},
-	{"/openrpc.json", GET, page_openrpc},
-	{"/ws", GET, page_socket},
-	{"/rpc", POST, rpc_begin},
-	{"/events", GET, events_begin},
-	{"/files", POST, upload_begin},
-	{"/files/", GET, download_begin},
-	{"/", GET, page_file},
+	{"/healthz", GET, true, page_health},
+	{"/readyz", GET, true, page_readiness},
+	{"/metrics", GET, true, metrics_begin},
+	{"/openrpc.json", GET, false, page_openrpc},
+	{"/ws", GET, false, page_socket},
+	{"/rpc", POST, false, rpc_begin},
+	{"/events", GET, false, events_begin},
+	{"/files", POST, false, upload_begin},
+	{"/files/", GET, false, download_begin},
+	{"/", GET, false, page_file},
 };
 /* clang-format on */
 
+static bool
+is_at(const struct place *place, const struct slice *path)
+{
+	size_t length = strlen(place->path);
+
+	return head_is(path, place->path) || (place->path[length - 1] == '/' && path->length > length &&
+										  memcmp(path->text, place->path, length) == 0);
+}
+
 static const struct place *
-find_place(const struct slice *path)
+find_place(const struct http *http)
 {
 	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
 	{
-		size_t length = strlen(places[i].path);
-
-		if (head_is(path, places[i].path) || (places[i].path[length - 1] == '/' && path->length > length &&
-											  memcmp(path->text, places[i].path, length) == 0))
-			return &places[i];
+		if (is_at(&places[i], &http->head->path))
+			return places[i].inner || !http->inner ? &places[i] : NULL;
 	}
 	return NULL;
 }
@@ -89,7 +96,7 @@ void
 route(struct http *http)
 {
 	const struct head *head = http->head;
-	const struct place *place = find_place(&head->path);
+	const struct place *place = find_place(http);
 	int method = method_of(&head->method);
 	struct slice value;
 
@@ -131,7 +138,7 @@ is_handshake(const struct head *head)
 bool
 route_refuses_upgrade(struct http *http)
 {
-	bool found = head_is(&http->head->path, "/ws");
+	bool found = head_is(&http->head->path, "/ws") && !http->inner;
 
 	if (http->refusal == 0 && cors_allows(http->head) && found && is_handshake(http->head))
 		return false;

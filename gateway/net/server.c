@@ -7,8 +7,9 @@
  *	  http.c. What asks for an upgrade to a WebSocket comes back, still unread, and is adopted into the one vhost.
  * 2. The library's callbacks are passed on to ws.c, one call an arm. CLOSED may come without ESTABLISHED: for upgrades
  *	  that were refused.
- * 3. Sockets are counted, in all and by address; those beyond max_sockets and max_sockets_per_address are told so
- *	  (503, 429), and only beyond REFUSALS of them cut without a word. A trusted proxy's are not limited by address.
+ * 3. Sockets are counted, in all and by address (IPv6: by its /64); those beyond max_sockets and
+ *	  max_sockets_per_address are told so (503, 429), and only beyond REFUSALS of them cut without a word. A trusted
+ *	  proxy's are not limited by address, nor are those from this machine, where one may run that has no name.
  * 4. Out of descriptors: a spare one is given up, the client is accepted with it and sent away, the spare is opened
  *	  again. So the listening socket never keeps the loop awake over a client that it cannot take.
  *
@@ -44,6 +45,7 @@
 #include "io/timer.h"
 #include "net/http.h"
 #include "net/page.h"
+#include "net/transfer.h"
 #include "net/ws.h"
 
 #define ACCEPT_BURST   64    /* sockets accepted per wakeup */
@@ -56,53 +58,69 @@
 #define SPARE_FDS      1000  /* descriptors beyond one per socket */
 #define SOCKETS_MOST                                                                                         \
 	100000 /* sockets, unless max_sockets says more: the library's tables are made for them */
-#define REFUSALS        100  /* sockets beyond the limit that are told so */
-#define ACCEPT_PAUSE    100  /* milliseconds without accepting when not even the spare descriptor is left */
-#define SPARE_LOG_PAUSE 1000 /* milliseconds between lines about clients refused for want of descriptors */
+#define REFUSALS        100   /* sockets beyond the limit that are told so */
+#define INNER_MOST      64    /* sockets of metrics_listen */
+#define ACCEPT_PAUSE    100   /* milliseconds without accepting when not even the spare descriptor is left */
+#define SPARE_LOG_PAUSE 1000  /* milliseconds between lines about clients refused for want of descriptors */
+#define CROWD_LOG_PAUSE 60000 /* milliseconds between lines about addresses with too many sockets */
 
-static struct lws_context *context; /* from server_open to server_close */
-static struct lws_vhost *vhost;     /* its only one */
-static uv_poll_t accepter;          /* watches listener */
-static int listener_fd = -1;        /* the parent's, ours to read; -1: not accepting */
-static int spare_fd = -1;           /* given up to refuse a client when descriptors run out */
-static struct timer accept_timer;   /* set while accepting pauses */
-static uint64_t spare_logged;       /* loop_now() of the last line about that */
-static int socket_count;            /* sockets accepted and not yet gone */
-static int adopted_count;           /* those of them that are the library's */
-static int socket_limit;            /* as many may be had: max_sockets, or what descriptors allow */
-static struct hash *addresses;      /* how many of them (as the pointer) come from where; owned */
-static char *adopting; /* where the socket comes from that the library is making its own; owned */
+/* A listening socket. */
+struct door
+{
+	uv_poll_t accepter; /* watches it */
+	int fd;             /* the parent's, ours to accept from; -1: not accepting */
+};
+
+static struct lws_context *context;      /* from server_open to server_close */
+static struct lws_vhost *vhost;          /* its only one */
+static struct door clients = {.fd = -1}; /* listen */
+static struct door inner = {.fd = -1}; /* metrics_listen, if there is one: all workers have the same socket */
+static int spare_fd = -1;              /* given up to refuse a client when descriptors run out */
+static struct timer accept_timer;      /* set while accepting pauses */
+static uint64_t spare_logged;          /* loop_now() of the last line about that */
+static uint64_t crowd_logged;          /* the same about an address with too many sockets; 0: none */
+static int socket_count;               /* clients' sockets accepted and not yet gone */
+static int inner_count;                /* the same of metrics_listen */
+static int adopted_count;              /* those of them that are the library's */
+static int socket_limit;               /* as many may be had: max_sockets, or what descriptors allow */
+static struct hash *addresses;         /* how many of them come from where, by network_key; owned */
+static struct arrival *adopting;       /* of the socket that the library is making its own; owned */
 
 void
-server_release(const char *direct)
+server_release(const char *direct, bool is_inner)
 {
-	uintptr_t count = (uintptr_t) hash_get(addresses, direct);
-
+	if (is_inner)
+	{
+		inner_count--;
+		return;
+	}
 	socket_count--;
 	stats_move(GAUGE_SOCKETS, -1);
-	if (count > 1)
-		hash_put(addresses, direct, (void *) (count - 1));
-	else if (count == 1)
-		hash_remove(addresses, direct);
+	hash_add(addresses, network_key(direct), -1);
 }
 
-/* Where the socket came from lies in the library's socket, or in adopting while that is being made. */
+static void
+forget(struct arrival *arrival)
+{
+	adopted_count--;
+	server_release(arrival->direct, false);
+	mem_free(arrival->bearer);
+	mem_free(arrival);
+}
+
+/* Who is behind it lies in the library's socket, or in adopting while that is being made. */
 static void
 forget_socket(struct lws *wsi)
 {
-	char *direct = lws_get_opaque_user_data(wsi);
+	struct arrival *arrival = lws_get_opaque_user_data(wsi);
 
-	if (direct == NULL)
+	if (arrival == NULL)
 	{
-		direct = adopting;
+		arrival = adopting;
 		adopting = NULL;
 	}
-	if (direct != NULL)
-	{
-		adopted_count--;
-		server_release(direct);
-	}
-	mem_free(direct);
+	if (arrival != NULL)
+		forget(arrival);
 }
 
 static int
@@ -114,10 +132,8 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in
 	{
 		case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
 			return ws_confirm(wsi, in);
-		case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-			return ws_filter(wsi, peer);
 		case LWS_CALLBACK_ESTABLISHED:
-			return ws_established(wsi, peer);
+			return ws_established(wsi, peer, lws_get_opaque_user_data(wsi));
 		case LWS_CALLBACK_RECEIVE:
 			return ws_received(peer, in, length);
 		case LWS_CALLBACK_RECEIVE_PONG:
@@ -162,11 +178,11 @@ set_options(int fd)
 }
 
 void
-server_adopt(int fd, const char *direct)
+server_adopt(int fd, struct arrival *arrival)
 {
 	struct lws *wsi;
 
-	adopting = mem_copy(direct);
+	adopting = arrival;
 	adopted_count++;
 	wsi = lws_adopt_descriptor_vhost(vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
 									 (lws_sock_file_fd_type){.sockfd = fd}, NULL, NULL);
@@ -176,11 +192,7 @@ server_adopt(int fd, const char *direct)
 	{
 		stats_add(STAT_REFUSED_BROKEN, 1); /* the library has closed it */
 		if (adopting != NULL)
-		{
-			adopted_count--;
-			server_release(adopting);
-		}
-		mem_free(adopting);
+			forget(adopting);
 	}
 	adopting = NULL;
 }
@@ -192,16 +204,36 @@ refuse(int fd, enum counter reason)
 	close(fd);
 }
 
+/* Many of one address may be those of a proxy, whose name is missing: the operator is to know. */
+static void
+tell_crowd(const char *direct)
+{
+	if (crowd_logged != 0 && loop_now() < crowd_logged + CROWD_LOG_PAUSE)
+		return;
+	crowd_logged = loop_now();
+	log_write(LEVEL_WARN, "too_many_sockets",
+			  "%s has max_sockets_per_address; if it is a proxy, name it in trusted_proxies", direct);
+}
+
+/* Whether it is to be limited by its address: a trusted proxy speaks for many, and so may whoever is on this machine. */
+static bool
+is_single(const char *direct)
+{
+	return !network_list_has("127.0.0.1, ::1", direct) && !network_list_has(config.trusted_proxies, direct);
+}
+
 /* Count one more from this address; the HTTP status it is to be refused with, or 0. */
 static int
 count_socket(const char *direct)
 {
-	uintptr_t count = (uintptr_t) hash_get(addresses, direct);
-
-	hash_put(addresses, direct, (void *) (count + 1)); /* always, since there may be a limit before it goes */
-	if (config.max_sockets_per_address > 0 && count >= (uintptr_t) config.max_sockets_per_address &&
-		!network_list_has(config.trusted_proxies, direct))
+	size_t count =
+		hash_add(addresses, network_key(direct), 1); /* always, since there may be a limit before it goes */
+	if (config.max_sockets_per_address > 0 && count > (size_t) config.max_sockets_per_address &&
+		is_single(direct))
+	{
+		tell_crowd(direct);
 		return 429;
+	}
 	return socket_count > socket_limit ? 503 : 0;
 }
 
@@ -222,9 +254,8 @@ address_text(const struct sockaddr_storage *address, char *out, size_t size)
 }
 
 static void
-take(int fd, const struct sockaddr_storage *address)
+take_client(int fd, const char *direct)
 {
-	char direct[64];
 	int refusal;
 
 	if (socket_count >= socket_limit + REFUSALS)
@@ -232,7 +263,6 @@ take(int fd, const struct sockaddr_storage *address)
 		refuse(fd, STAT_REFUSED_LIMIT);
 		return;
 	}
-	address_text(address, direct, sizeof direct);
 	socket_count++;
 	stats_move(GAUGE_SOCKETS, 1);
 	refusal = count_socket(direct);
@@ -241,39 +271,62 @@ take(int fd, const struct sockaddr_storage *address)
 							   : STAT_REFUSED_LIMIT,
 			  1);
 	set_options(fd);
-	http_open(fd, refusal, direct);
+	http_open(fd, refusal, direct, false);
+}
+
+/* Monitoring is let in however many clients there are. */
+static void
+take_inner(int fd, const char *direct)
+{
+	if (inner_count >= INNER_MOST)
+	{
+		refuse(fd, STAT_REFUSED_LIMIT);
+		return;
+	}
+	inner_count++;
+	set_options(fd);
+	http_open(fd, 0, direct, true);
 }
 
 static void on_acceptable(uv_poll_t *handle, int status, int events);
 
 static void
+watch(struct door *door)
+{
+	if (door->fd >= 0)
+		uv_poll_start(&door->accepter, UV_READABLE, on_acceptable);
+}
+
+static void
 accept_again(struct timer *timer)
 {
 	(void) timer;
-	if (listener_fd < 0)
-		return;
 	if (spare_fd < 0)
 		spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	uv_poll_start(&accepter, UV_READABLE, on_acceptable);
+	watch(&clients);
+	watch(&inner);
 }
 
 /* Not even the spare one could be had again: clients wait in the queue, and the loop must not spin over them. */
 static void
 pause_accepting(void)
 {
-	uv_poll_stop(&accepter);
+	if (clients.fd >= 0)
+		uv_poll_stop(&clients.accepter);
+	if (inner.fd >= 0)
+		uv_poll_stop(&inner.accepter);
 	timer_set(&accept_timer, ACCEPT_PAUSE, accept_again);
 }
 
 /* No descriptor is left: send one client away with the spare one. */
 static void
-refuse_with_spare(void)
+refuse_with_spare(const struct door *door)
 {
 	int fd;
 
 	if (spare_fd >= 0)
 		close(spare_fd);
-	fd = accept4(listener_fd, NULL, NULL, SOCK_CLOEXEC);
+	fd = accept4(door->fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		refuse(fd, STAT_REFUSED_DESCRIPTORS);
 	spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -287,19 +340,24 @@ refuse_with_spare(void)
 
 /* Accept what waits, at most so many. */
 static void
-accept_some(int limit)
+accept_some(const struct door *door, int limit)
 {
+	char direct[64];
+
 	while (limit-- > 0)
 	{
 		struct sockaddr_storage address = {0};
 		socklen_t size = sizeof address;
-		int fd = accept4(listener_fd, (struct sockaddr *) &address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(door->fd, (struct sockaddr *) &address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd >= 0)
-			take(fd, &address);
+		address_text(&address, direct, sizeof direct);
+		if (fd >= 0 && door == &inner)
+			take_inner(fd, direct);
+		else if (fd >= 0)
+			take_client(fd, direct);
 		else if (errno == EMFILE || errno == ENFILE)
 		{
-			refuse_with_spare();
+			refuse_with_spare(door);
 			if (spare_fd < 0)
 				return;
 		}
@@ -311,10 +369,9 @@ accept_some(int limit)
 static void
 on_acceptable(uv_poll_t *handle, int status, int events)
 {
-	(void) handle;
 	(void) events;
 	if (status == 0)
-		accept_some(ACCEPT_BURST);
+		accept_some(list_entry(handle, struct door, accepter), ACCEPT_BURST);
 }
 
 /* As many descriptors as we may have; and from them, how many sockets. */
@@ -372,8 +429,28 @@ create_context(void)
 	return vhost != NULL;
 }
 
+static void
+open_door(struct door *door, int fd)
+{
+	door->fd = fd;
+	if (fd >= 0)
+		uv_poll_init(loop_uv(), &door->accepter, fd);
+	watch(door);
+}
+
+static void
+close_door(struct door *door)
+{
+	if (door->fd < 0)
+		return;
+	uv_poll_stop(&door->accepter);
+	uv_close((uv_handle_t *) &door->accepter, NULL);
+	close(door->fd);
+	door->fd = -1;
+}
+
 bool
-server_open(int listener)
+server_open(int listener, int metrics)
 {
 	raise_descriptor_limit();
 	addresses = hash_create();
@@ -384,10 +461,9 @@ server_open(int listener)
 				  "libwebsockets has refused to start; is its libuv plugin installed?");
 		return false;
 	}
-	listener_fd = listener;
 	spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	uv_poll_init(loop_uv(), &accepter, listener_fd);
-	uv_poll_start(&accepter, UV_READABLE, on_acceptable);
+	open_door(&clients, listener);
+	open_door(&inner, metrics);
 	return true;
 }
 
@@ -400,20 +476,18 @@ server_is_quiet(void)
 bool
 server_is_accepting(void)
 {
-	return listener_fd >= 0;
+	return clients.fd >= 0;
 }
 
 void
 server_stop_accepting(void)
 {
-	if (listener_fd < 0)
+	if (clients.fd < 0)
 		return;
-	accept_some(socket_limit);
-	uv_poll_stop(&accepter);
-	uv_close((uv_handle_t *) &accepter, NULL);
+	accept_some(&clients, socket_limit);
+	close_door(&clients);
+	close_door(&inner);
 	timer_clear(&accept_timer);
-	close(listener_fd);
-	listener_fd = -1;
 	http_close_idle();
 }
 
@@ -422,6 +496,7 @@ server_close(void)
 {
 	server_stop_accepting();
 	http_close_all();
+	transfer_close();
 	lws_context_destroy(context);
 	loop_run_out();
 	lws_context_destroy(context);

@@ -8,6 +8,8 @@
  *	  writes one the client is not read, and the next one is read when the client has taken the last. So a transfer
  *	  has a megabyte in memory at most, however long the file and however slow the client.
  * 3. Long transfers ask now and then whether the login they began with is still good.
+ * 4. A worker has max_transfers at a time; of one user, max_transfers_per_user and never more than half, and of one
+ *	  address as many whose user is not known yet. So whoever fills theirs leaves room for others.
  *
  * Called from: net/upload, net/download. Calls: net/http, chat/errand, chat/session, chat/ticket, chat/rate.
  */
@@ -18,7 +20,9 @@
 #include <string.h>
 
 #include "base/config.h"
+#include "base/hash.h"
 #include "base/mem.h"
+#include "base/network.h"
 #include "base/stats.h"
 #include "chat/alive.h"
 #include "chat/fault.h"
@@ -29,6 +33,26 @@
 #define DOUBT_PAUSE 5000   /* milliseconds of a transfer between looks whether its login is good */
 
 static int transfer_count; /* under way */
+static struct hash
+	*holders; /* how many of them are whose, by transfer->holder; owned; NULL: there were none yet */
+
+static size_t
+most_of_one(void)
+{
+	int half = config.max_transfers > 1 ? config.max_transfers / 2 : 1;
+
+	return (size_t) (config.max_transfers_per_user < half ? config.max_transfers_per_user : half);
+}
+
+/* Count it as this holder's, and no more as another's. False: that is one too many. */
+static bool
+hold(struct transfer *transfer, int64_t holder)
+{
+	if (transfer->holder != 0)
+		hash_add(holders, transfer->holder, -1);
+	transfer->holder = holder;
+	return hash_add(holders, holder, 1) <= most_of_one();
+}
 
 void
 transfer_run(struct transfer *transfer, const char *method, const struct errand_value *values, int count,
@@ -61,6 +85,8 @@ transfer_fail(struct transfer *transfer, int code, const char *reason, const cha
 {
 	struct rpc_error error = {.code = code, .reason = reason, .message = message};
 
+	if (code == 429)
+		error.retry_after = HTTP_RETRY;
 	transfer_refuse(transfer, &error);
 }
 
@@ -82,7 +108,9 @@ admitted(void *socket)
 
 	transfer->looked = loop_now();
 	session_engage(transfer->session);
-	if (rate_count(transfer->session, &wait) == RATE_GOOD)
+	if (!hold(transfer, session_holder(transfer->session)))
+		transfer_fail(transfer, 429, "too_many_transfers", "too many files of yours are on their way");
+	else if (rate_count(transfer->session, &wait) == RATE_GOOD)
 		transfer->kind->admitted(transfer);
 	else
 	{
@@ -153,6 +181,7 @@ transfer_gone(struct http *http)
 	if (transfer->session != NULL)
 		session_gone(transfer->session);
 	transfer_count--;
+	hash_add(holders, transfer->holder, -1);
 	stats_move(GAUGE_TRANSFERS, -1);
 	span_end(&transfer->span, OTLP_SERVER, "http", transfer->kind->name, transfer->failure);
 	transfer->kind->free(transfer);
@@ -191,23 +220,46 @@ transfer_visit(struct transfer *transfer, const char *ticket)
 	mem_free(bearer);
 }
 
+/* Whether it was refused: there are too many already, in all or of its address. */
+static bool
+is_refused(struct http *http, int64_t address)
+{
+	bool all = transfer_count >= config.max_transfers;
+
+	if (all)
+		http_refuse(http, 503, "too_many_transfers", "too many files are on their way");
+	else if (hash_add(holders, address, 0) >= most_of_one())
+		http_refuse(http, 429, "too_many_transfers", "too many files of your address are on their way");
+	else
+		return false;
+	return true;
+}
+
 struct transfer *
 transfer_create(struct http *http, size_t size, const struct transfer_kind *kind)
 {
 	struct transfer *transfer;
+	int64_t address = network_key(http->address);
 
-	if (transfer_count >= config.max_transfers)
-	{
-		http_refuse(http, 503, "too_many_transfers", "too many files are on their way");
+	holders = holders ? holders : hash_create();
+	if (is_refused(http, address))
 		return NULL;
-	}
 	transfer = mem_alloc(size);
 	transfer->kind = kind;
 	transfer->http = http;
 	transfer_count++;
 	stats_move(GAUGE_TRANSFERS, 1);
+	hold(transfer, address);
 	http_take(http, &kind->http, transfer);
 	return transfer;
+}
+
+void
+transfer_close(void)
+{
+	if (holders != NULL)
+		hash_destroy(holders);
+	holders = NULL;
 }
 
 size_t

@@ -10,8 +10,8 @@
  * write, for the write costs more than all else that is done for a message; more than PIECE does not wait for the end.
  * Of what the kernel does not take, the library keeps what it was given, at most PIECE, and the rest stays in the
  * queue until that has left; of events, at most outbound_limit bytes. The session then hears how much is queued and
- * holds itself back. What is longer than PIECE leaves in fragments, so that a slow reader is seen to read. One that
- * takes nothing for slow_timeout is closed with 4008.
+ * holds itself back. What is longer than PIECE leaves in fragments. Who does not keep the pace (pace.c) while something
+ * waits is closed with 4008.
  *
  * Frames with their headers are ours, and we send them ourselves: the library's way to send() costs as much again as all
  * that we do for a message. Of what the kernel does not take the rest is given to the library, LWS_WRITE_RAW having it put
@@ -43,11 +43,12 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/message.h"
-#include "base/network.h"
 #include "base/stats.h"
 #include "chat/session.h"
 #include "io/loop.h"
 #include "io/timer.h"
+#include "net/pace.h"
+#include "net/server.h"
 
 /*
  * The library's own type of write for a close frame, the same in every version, which its public header leaves out.
@@ -60,7 +61,6 @@
 #define FRAME_HEADER   4     /* bytes at most, of a frame no longer than PIECE */
 #define LOOK_STEP                                                                                            \
 	250 /* milliseconds: looks for silence fall on multiples of it, to wake the loop less often */
-#define HEADER_MAX 20000 /* bytes of one header, put together: more than all may have */
 
 _Static_assert(FRAME_HEADER <= MESSAGE_HEADROOM, "a message has room for the frame header");
 
@@ -82,7 +82,7 @@ struct ws
 	size_t event_size;       /* those of events */
 	size_t sent;             /* bytes of the first one that have left in fragments */
 	size_t told;             /* what the session has heard of queue_size */
-	struct timer slow;       /* set while the socket does not take all, anew whenever some of it left */
+	struct pace slow;        /* runs while the socket does not take all */
 	struct timer silence;    /* to the next look whether it has been heard */
 	uint64_t heard;          /* loop_now() when something came last */
 	struct list turn;        /* in gathered, if `gathers` */
@@ -170,6 +170,7 @@ put_out(struct ws *ws, unsigned char *frames, size_t length)
 {
 	ssize_t sent = send(ws->fd, frames, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 
+	ws->slow.moved += length;
 	if (sent == (ssize_t) length)
 		return true;
 	if (sent < 0)
@@ -242,6 +243,7 @@ write_piece(struct ws *ws)
 	memcpy(piece + LWS_PRE, message_text(message) + ws->sent, length);
 	if (lws_write(ws->wsi, piece + LWS_PRE, length, (enum lws_write_protocol) flags) < (int) length)
 		return false;
+	ws->slow.moved += length;
 	ws->sent += length;
 	if (length == left)
 		pop(ws);
@@ -260,9 +262,9 @@ write_some(struct ws *ws)
 }
 
 static void
-is_slow(struct timer *timer)
+is_slow(struct pace *pace)
 {
-	struct ws *ws = list_entry(timer, struct ws, slow);
+	struct ws *ws = list_entry(pace, struct ws, slow);
 
 	while (!list_empty(&ws->queue))
 		pop(ws);
@@ -273,23 +275,19 @@ is_slow(struct timer *timer)
 static bool
 write_queue(struct ws *ws)
 {
-	bool moved = false;
-
 	if (ws->close_said)
 		return true;
 	while (!list_empty(&ws->queue) && !lws_partial_buffered(ws->wsi))
 	{
 		if (!write_some(ws))
 			return false;
-		moved = true;
 	}
 	if (list_empty(&ws->queue) && !lws_partial_buffered(ws->wsi))
 	{
-		timer_clear(&ws->slow);
+		pace_stop(&ws->slow);
 		return true;
 	}
-	if (moved || ws->slow.place == 0)
-		timer_set(&ws->slow, (uint64_t) config.slow_timeout, is_slow);
+	pace_start(&ws->slow, ws->fd, is_slow);
 	lws_callback_on_writable(ws->wsi);
 	return true;
 }
@@ -516,42 +514,6 @@ ws_confirm(struct lws *wsi, const char *protocol)
 	return 1;
 }
 
-int
-ws_filter(struct lws *wsi, struct peer *peer)
-{
-	char header[HEADER_MAX];
-	int length = lws_hdr_copy(wsi, header, sizeof header, WSI_TOKEN_HTTP_AUTHORIZATION);
-
-	if (peer->bearer == NULL && length > 7 && strncasecmp(header, "Bearer ", 7) == 0)
-		peer->bearer = mem_copy(header + 7);
-	if (config.trusted_proxies[0] == '\0' || peer->forwarded != NULL)
-		return 0;
-	if (lws_hdr_copy(wsi, header, sizeof header, WSI_TOKEN_X_FORWARDED_FOR) > 0)
-		peer->forwarded = mem_copy(header);
-	return 0;
-}
-
-/* The peer's address, empty when it has gone already; an IPv4 one that came in on an IPv6 socket as what it is. */
-static void
-address_text(struct lws *wsi, char *out, size_t size)
-{
-	static const char mapped[] = "::ffff:";
-
-	out[0] = '\0';
-	if (lws_get_peer_simple(wsi, out, size) == NULL)
-		return;
-	if (strncmp(out, mapped, sizeof mapped - 1) == 0)
-		memmove(out, out + sizeof mapped - 1, strlen(out) - (sizeof mapped - 1) + 1);
-}
-
-static void
-forget_headers(struct peer *peer)
-{
-	mem_free(peer->bearer);
-	mem_free(peer->forwarded);
-	peer->bearer = peer->forwarded = NULL;
-}
-
 /* With something in it: the library says nothing of an empty pong. */
 static void
 ping(struct ws *ws)
@@ -601,26 +563,22 @@ look_for_silence(struct timer *timer)
 }
 
 int
-ws_established(struct lws *wsi, struct peer *peer)
+ws_established(struct lws *wsi, struct peer *peer, struct arrival *arrival)
 {
 	static const struct session_socket ops = {
 		.send = ws_send, .send_event = ws_send_event, .close = ws_close, .hold = ws_hold};
 	struct ws *ws = mem_alloc(sizeof *ws);
 	uint64_t most = (uint64_t) config.ping_interval;
-	char direct[64];
-	char address[64];
 
 	ws->wsi = wsi;
 	ws->fd = (int) lws_get_socket_fd(wsi);
 	list_init(&ws->queue);
 	ws->heard = loop_now();
 	look_later(ws, most / 4 * 3 + loop_random(most / 4));
-	address_text(wsi, direct, sizeof direct);
-	network_client(config.trusted_proxies, direct, peer->forwarded ? peer->forwarded : "", address,
-				   sizeof address);
 	peer->ws = ws;
-	ws->session = session_open(&ops, ws, address, peer->bearer);
-	forget_headers(peer);
+	ws->session = session_open(&ops, ws, arrival->address, arrival->bearer);
+	mem_free(arrival->bearer);
+	arrival->bearer = NULL;
 	return 0;
 }
 
@@ -629,11 +587,10 @@ ws_closed(struct peer *peer)
 {
 	struct ws *ws = peer->ws;
 
-	forget_headers(peer);
 	peer->ws = NULL;
 	if (ws == NULL)
 		return;
-	timer_clear(&ws->slow);
+	pace_stop(&ws->slow);
 	timer_clear(&ws->silence);
 	stop_gathering(ws);
 	session_gone(ws->session);

@@ -5,20 +5,18 @@
 
 #include <stddef.h>
 
+struct arrival;
 struct lws;
 struct ws;
 
 /* What libwebsockets keeps for a socket; zeroed when it begins. */
 struct peer
 {
-	struct ws *ws;   /* once it is a WebSocket; owned */
-	char *forwarded; /* X-Forwarded-For of the upgrade, if it is to be believed, until the same; owned */
-	char *bearer;    /* the token of the upgrade, until it is a WebSocket; owned */
+	struct ws *ws; /* once it is a WebSocket; owned */
 };
 
 extern int ws_confirm(struct lws *wsi, const char *protocol); /* is the upgrade for us? */
-extern int ws_filter(struct lws *wsi, struct peer *peer);     /* headers can be read for the last time */
-extern int ws_established(struct lws *wsi, struct peer *peer);
+extern int ws_established(struct lws *wsi, struct peer *peer, struct arrival *arrival);
 extern int ws_received(struct peer *peer, const char *data, size_t length);
 extern void ws_heard(struct peer *peer); /* a pong came */
 extern int ws_writeable(struct peer *peer);

@@ -2,11 +2,12 @@
 // Limits: sockets, sockets of one address, calls a second, sockets whose client is gone without a word, descriptors.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Raw } from './raw.js';
-import { freePort, Gateway, Socket, until, within, World } from './harness.js';
+import { freePort, Gateway, Relay, Socket, until, within, World } from './harness.js';
 
 const get = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n';
 
@@ -42,31 +43,55 @@ describe('sockets', () => {
 });
 
 describe('sockets of one address', () => {
-	test('429, but not for a trusted proxy', async () => {
+	const stranger = '127.0.0.2';
+	const enter = async (world, address) => {
+		const raw = new Raw(world.port, address).write(get);
+		return Object.assign(raw, { came: await raw.status() });
+	};
+
+	test('429, but not for a trusted proxy or who is on this machine', async () => {
 		const world = await World.start({ knobs: { max_sockets_per_address: 3 } });
-		const held = [1, 2, 3].map(() => new Raw(world.port));
+		const held = [1, 2, 3].map(() => new Raw(world.port, stranger));
 		const more = await until(async () => {
-			const raw = new Raw(world.port).write(get);
-			return await raw.status() === 429 && raw;
+			const raw = await enter(world, stranger);
+			return raw.came === 429 && raw;
 		}, '429');
 		assert.match(more.text, /^Retry-After: \d+\r$/m);
-		for (const raw of held)
+		assert.match(world.gateway.log, /event=too_many_sockets message="127\.0\.0\.2 has max_sockets_per_address/, 'the operator is told: it may be a proxy');
+		const others = await Promise.all([1, 2, 3, 4, 5].map(() => enter(world)));
+		assert.deepEqual(others.map(({ came }) => came), Array(5).fill(200));
+		for (const raw of [...held, ...others])
 			raw.close();
 		await until(async () => {
-			const raw = new Raw(world.port).write(get);
-			const status = await raw.status();
+			const raw = await enter(world, stranger);
 			raw.close();
-			return status === 200;
+			return raw.came === 200;
 		}, 'room');
 		await world.stop();
 
-		const proxied = await World.start({ knobs: { max_sockets_per_address: 3, trusted_proxies: '127.0.0.1' } });
-		const many = [1, 2, 3, 4, 5, 6].map(() => new Raw(proxied.port));
-		const last = new Raw(proxied.port).write(get);
-		assert.equal(await last.status(), 200);
+		const proxied = await World.start({ knobs: { max_sockets_per_address: 3, trusted_proxies: stranger } });
+		const many = [1, 2, 3, 4, 5, 6].map(() => new Raw(proxied.port, stranger));
+		const last = await enter(proxied, stranger);
+		assert.equal(last.came, 200);
 		for (const raw of [...many, last])
 			raw.close();
 		await proxied.stop();
+	});
+
+	test('is bounded by default, so that no address takes all', async () => {
+		const world = await World.start();
+		const held = Array.from({ length: 1000 }, () => new Raw(world.port, stranger));
+		await Promise.all(held.map(({ socket }) => within(once(socket, 'connect'), 'connected')));
+		await until(async () => {
+			const raw = await enter(world, stranger);
+			raw.close();
+			return raw.came === 429;
+		}, '429');
+		const other = await enter(world, '127.0.0.3');
+		assert.equal(other.came, 200);
+		for (const raw of [...held, other])
+			raw.close();
+		await world.stop();
 	});
 });
 
@@ -78,7 +103,7 @@ describe('a limit that comes later', () => {
 		await writeFile(file, 'max_sockets_per_address = 0\n', { mode: 0o644 });
 		const world = await World.start({ knobs: { config: file } });
 		const enter = async () => {
-			const raw = new Raw(world.port).write(get);
+			const raw = new Raw(world.port, '127.0.0.2').write(get);
 			return Object.assign(raw, { came: await raw.status() === 200 });
 		};
 		const early = await Promise.all([1, 2, 3].map(enter));
@@ -210,12 +235,20 @@ describe('descriptors', () => {
 });
 
 describe('files on their way', () => {
+	const token = user => `Authorization: Bearer ${user.token}\r\n`;
+	// An upload whose body is awaited; or its refusal.
+	const begin = async (world, user, length = 5) => {
+		const raw = new Raw(world.port).write(`POST /files?name=held HTTP/1.1\r\nHost: x\r\n${token(user)}Expect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`);
+		return Object.assign(raw, { came: await raw.status() });
+	};
+	const send = async (world, user) => (await fetch(`${world.http}/files?name=sent`, { method: 'POST', headers: { Authorization: `Bearer ${user.token}` }, body: 'sent' })).status;
+
 	test('beyond max_transfers: 503, and room again when one is over', async () => {
 		const world = await World.start({ knobs: { max_transfers: 1 } });
-		const alice = await world.user('alice');
-		const headers = { Authorization: `Bearer ${alice.token}` };
-		const held = new Raw(world.port).write(`POST /files?name=held HTTP/1.1\r\nHost: x\r\nAuthorization: ${headers.Authorization}\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n`);
-		assert.equal(await held.status(), 100);
+		const [alice, bob] = await world.crowd(2);
+		const headers = { Authorization: `Bearer ${bob.token}` };
+		const held = await begin(world, alice);
+		assert.equal(held.came, 100);
 		const more = await fetch(`${world.http}/files/1`, { headers });
 		assert.deepEqual([more.status, (await more.json()).error.data.reason], [503, 'too_many_transfers']);
 		assert.ok(more.headers.get('retry-after'));
@@ -224,5 +257,140 @@ describe('files on their way', () => {
 		assert.equal((await fetch(`${world.http}/files/1`, { headers })).status, 404);
 		held.close();
 		await world.stop();
+	});
+
+	test('of one user: 429 at half of them, and others find room', async () => {
+		const world = await World.start({ knobs: { max_transfers: 6 } });
+		const [mallory, bob] = await world.crowd(2);
+		const held = [];
+		for (let n = 0; n < 3; n++)
+			held.push(await begin(world, mallory));
+		const more = [await begin(world, mallory), await begin(world, mallory)];
+		assert.deepEqual([...held, ...more].map(({ came }) => came), [100, 100, 100, 429, 429]);
+		assert.match(more[0].text, /"too_many_transfers"/);
+		assert.match(more[0].text, /^Retry-After: \d+\r$/m);
+		assert.equal((await fetch(`${world.http}/files/1`, { headers: { Authorization: `Bearer ${mallory.token}` } })).status, 429, 'on their way out, too');
+		assert.equal(await send(world, bob), 201);
+		held[0].write('12345');
+		assert.equal(await held[0].status(2), 201);
+		assert.equal(await send(world, mallory), 201);
+		for (const raw of [...held, ...more])
+			raw.close();
+		await world.stop();
+	});
+
+	test('of one user: 429 beyond max_transfers_per_user', async () => {
+		const world = await World.start({ knobs: { max_transfers_per_user: 1 } });
+		const [mallory, bob] = await world.crowd(2);
+		const held = await begin(world, mallory);
+		assert.deepEqual([held.came, await send(world, mallory), await send(world, bob)], [100, 429, 201]);
+		held.close();
+		await world.stop();
+	});
+
+	test('of one address, as long as nobody knows whose they are', async () => {
+		let relay;
+		const world = await World.start({ knobs: async self => ({ max_transfers_per_user: 2, database: (relay = await Relay.start(self)).dsn }) });
+		const ask = address => new Raw(world.port, address).write('GET /files/1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer nonsense\r\n\r\n');
+		relay.mute();
+		const held = [ask(), ask()];
+		await until(async () => {
+			const raw = ask();
+			held.push(raw);
+			await Promise.race([raw.status(), raw.end, new Promise(done => setTimeout(done, 200))]);
+			return raw.statuses[0] === 429;
+		}, '429');
+		const other = ask('127.0.0.2');
+		relay.unmute();
+		assert.equal(await other.status(), 401, 'another address is asked who it is');
+		for (const raw of [...held, other])
+			raw.close();
+		await world.stop();
+		relay.stop();
+	});
+});
+
+describe('files that trickle', () => {
+	let world;
+	let mallory;
+	before(async () => {
+		world = await World.start({ knobs: { slow_timeout: '2s', slow_rate: '4kB' } });
+		[mallory] = await world.crowd(1);
+	});
+	after(() => world.stop());
+
+	const bearer = () => ({ Authorization: `Bearer ${mallory.token}` });
+	const begin = (name, length) => new Raw(world.port)
+		.write(`POST /files?name=${name}&size=${length}&client_key=${name} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${mallory.token}\r\nContent-Length: ${length}\r\n\r\n`);
+
+	test('in: 408, what has come is kept, and the upload goes on from there', async () => {
+		const bytes = Buffer.alloc(50000, 'x');
+		const raw = begin('trickle', bytes.length);
+		let at = 0;
+		const drip = setInterval(() => raw.socket.write(bytes.subarray(at, at += 200)), 100); // half of slow_rate
+		assert.equal(await raw.status().finally(() => clearInterval(drip)), 408);
+		assert.match(raw.text, /"too_slow"/);
+		await within(raw.end, 'end');
+		raw.close();
+		const stands = async () => {
+			const response = await fetch(`${world.http}/files?${new URLSearchParams({ name: 'trickle', size: bytes.length, client_key: 'trickle' })}`, { method: 'POST', headers: bearer() });
+			return response.json();
+		};
+		const { id, received } = await until(async () => {
+			const row = await stands();
+			return Number(row.received) > 0 && row;
+		}, 'what has come');
+		assert.ok(Number(received) <= at && Number(received) > at - 1000, `${received} of ${at}`);
+		const rest = await fetch(`${world.http}/files?upload_id=${id}&byte_offset=${received}`, { method: 'POST', headers: bearer(), body: bytes.subarray(Number(received)) });
+		assert.equal(rest.status, 201);
+	});
+
+	test('but one that pauses and goes on is waited for', async () => {
+		const bytes = Buffer.alloc(60000, 'y');
+		const raw = begin('mobile', bytes.length);
+		let at = 0;
+		const burst = () => raw.socket.write(bytes.subarray(at, at += 12000)); // every 1.2 s: 10 kB/s
+		burst();
+		const bursts = setInterval(burst, 1200);
+		assert.equal(await raw.status().finally(() => clearInterval(bursts)), 201);
+		raw.close();
+	});
+
+	test('a short body is refused in time, whatever it does', async () => {
+		const raw = new Raw(world.port).write('POST /rpc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n');
+		const drip = setInterval(() => raw.write('          '.repeat(100)), 100); // more than slow_rate
+		assert.equal(await raw.status().finally(() => clearInterval(drip)), 408);
+		await within(raw.end, 'end');
+		raw.close();
+	});
+
+	test('out: cut; and one that reads on gets all', async () => {
+		const size = 24 << 20; // more than the kernel's buffers of both ends
+		const own = await World.start({ knobs: { slow_timeout: '2s', slow_rate: '2MB' } });
+		await own.sql(`SELECT chat.set_setting('file_max_bytes', '${size}')`);
+		const [reader] = await own.crowd(1);
+		const headers = { Authorization: `Bearer ${reader.token}` };
+		const { id } = await (await fetch(`${own.http}/files?name=big`, { method: 'POST', headers, body: Buffer.alloc(size) })).json();
+		const take = pause => {
+			const raw = new Raw(own.port);
+			raw.got = 0;
+			raw.socket.removeAllListeners('data').on('data', data => {
+				raw.got += data.length;
+				if (!pause)
+					return;
+				raw.socket.pause();
+				setTimeout(() => raw.socket.resume(), pause);
+			});
+			return raw.write(`GET /files/${id} HTTP/1.1\r\nHost: x\r\nAuthorization: ${headers.Authorization}\r\nConnection: close\r\n\r\n`);
+		};
+		const slow = take(200); // 64 kB each: a seventh of slow_rate
+		await within(slow.end, 'cut', 20000);
+		assert.ok(slow.got < size, `${slow.got} bytes`);
+		const quick = take(0);
+		await within(quick.end, 'all of it', 30000);
+		assert.ok(quick.got > size, `${quick.got} bytes`);
+		for (const raw of [slow, quick])
+			raw.close();
+		await own.stop();
 	});
 });

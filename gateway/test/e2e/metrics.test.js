@@ -7,7 +7,8 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { refused, root, until, World } from './harness.js';
+import { Raw } from './raw.js';
+import { freePort, refused, root, until, World } from './harness.js';
 
 // name{labels} → number, of a gateway.
 async function metrics(world, headers = {})
@@ -152,19 +153,60 @@ describe('/metrics', () => {
 		assert.ok(await value(world, 'database_connections_lost_total') >= 2);
 	});
 
-	test('who comes through a proxy nobody named is refused', async () => {
-		for (const name of ['X-Forwarded-For', 'Forwarded'])
-			assert.equal((await fetch(`${world.http}/metrics`, { headers: { [name]: '127.0.0.1' } })).status, 403);
+	test('who comes through a proxy is refused, whatever it adds', async () => {
+		const status = async headers => {
+			const raw = new Raw(world.port).write(`GET /metrics HTTP/1.1\r\n${Object.entries({ Host: `127.0.0.1:${world.port}`, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
+			const answer = await raw.status();
+			raw.close();
+			return answer;
+		};
+		for (const name of ['X-Forwarded-For', 'Forwarded', 'Via', 'X-Real-IP', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'x-forwarded-anything', 'X-Forwarded',
+			'CF-Connecting-IP', 'True-Client-IP', 'X-Client-IP', 'X-Cluster-Client-IP', 'Fastly-Client-IP', 'X-Envoy-External-Address', 'X-Amzn-Trace-Id', 'CDN-Loop'])
+			for (const value of ['127.0.0.1', ''])
+				assert.equal(await status({ [name]: value }), 403, name);
+		// One that adds nothing, but passes on the name that the client asked for.
+		for (const host of ['chat.example.org', 'chat.example.org:443', '192.0.2.1', 'localhost.example.org', '127.0.0.1.example.org', '[2001:db8::1]:80', '[', ''])
+			assert.equal(await status({ Host: host }), 403, host);
+		for (const host of ['localhost', 'LOCALHOST:9', '127.0.0.1', '127.1.2.3:80', '[::1]', '[::1]:8080'])
+			assert.equal(await status({ Host: host }), 200, host);
 	});
 });
 
-describe('metrics_from', () => {
-	test('says who may read, by the client\'s address', async () => {
-		const world = await World.start({ knobs: { metrics_from: '203.0.113.0/24', trusted_proxies: '127.0.0.1' } });
-		const status = async headers => (await fetch(`${world.http}/metrics`, { headers })).status;
-		assert.equal(await status({}), 403);
-		assert.equal(await status({ 'X-Forwarded-For': '203.0.113.9' }), 200);
-		assert.equal(await status({ 'X-Forwarded-For': '203.0.113.9, 198.51.100.1' }), 403);
+describe('metrics_listen', () => {
+	test('is a listener of its own: there they are for whoever reaches it, and nowhere else', async () => {
+		const port = await freePort();
+		const world = await World.start({ knobs: { workers: 2, metrics_listen: `127.0.0.1:${port}`, max_sockets: 2 } });
+		const status = async (at, path, headers = '') => {
+			const raw = new Raw(at).write(`GET ${path} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`);
+			const answer = await raw.status();
+			raw.close();
+			return answer;
+		};
+		assert.equal(await status(world.port, '/metrics'), 404);
+		for (const [path, answer] of [['/metrics', 200], ['/healthz', 200], ['/readyz', 200], ['/', 404], ['/index.html', 404], ['/openrpc.json', 404], ['/events', 404], ['/files/1', 404]])
+			assert.equal(await status(port, path), answer, path);
+		assert.equal(await status(port, '/metrics', 'X-Forwarded-For: 192.0.2.1\r\n'), 200);
+		assert.equal(await status(port, '/ws', 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n'), 404);
+
+		// Clients that take all sockets keep nobody from it.
+		const held = [];
+		await until(async () => {
+			held.push(new Raw(world.port).write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'));
+			return await held.at(-1).status() === 503;
+		}, 'no more sockets');
+		assert.equal(await status(port, '/metrics'), 200);
+		for (const raw of held)
+			raw.close();
+
+		// Nor does the death of a worker, nor the next program.
+		const [victim] = await world.gateway.workers();
+		process.kill(victim, 'SIGKILL');
+		for (let n = 0; n < 8; n++)
+			assert.equal(await status(port, '/metrics'), 200);
+		const before = await world.gateway.workers();
+		world.gateway.process.kill('SIGUSR2');
+		await until(async () => (await world.gateway.workers()).every(pid => !before.includes(pid)) && (await world.gateway.workers()).length === 2, 'other workers');
+		assert.equal(await status(port, '/metrics'), 200);
 		await world.stop();
 	});
 });

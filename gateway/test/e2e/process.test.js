@@ -51,11 +51,12 @@ describe('settings', () => {
 			[['--workers'], {}, /workers/],
 			[['stray'], {}, /stray/],
 			[['--trusted-proxies=10.0.0.0/33'], {}, /trusted.proxies.*address\/bits/s],
-			[['--metrics-from=everybody'], {}, /metrics.from.*address\/bits/s],
+			[['--trusted-proxies=everybody'], {}, /trusted.proxies.*address\/bits/s],
 			[['--otlp-endpoint=collector:4318'], {}, /otlp.endpoint.*http:/s],
 			[['--otlp-endpoint=https://user:secret@collector'], {}, /otlp.endpoint.*http:/s],
 			[['--listen=nonsense'], {}, /listen|nonsense/],
 			[['--listen=127.0.0.1:99999'], {}, /listen|99999/],
+			[['--metrics-listen=9090'], {}, /metrics.listen.*address:port/s],
 			[[`--config=${file}`], {}, /wrokers/],
 			[[`--config=${join(folder, 'absent')}`], {}, /absent/],
 			[[], { CHAT_GATEWAY_WORKERS: '-1' }, /workers/]
@@ -191,6 +192,28 @@ describe('the client\'s address', () => {
 		assert.equal(await addressFor({ 'X-Forwarded-For': '203.0.113.1, 192.0.2.7, 10.1.2.3' }), '192.0.2.7');
 		assert.equal(await addressFor({ 'X-Forwarded-For': ['203.0.113.1', '192.0.2.7'] }), '192.0.2.7');
 		assert.equal(await addressFor({ 'X-Forwarded-For': '192.0.2.7, nonsense' }), '127.0.0.1');
+	});
+
+	test('also with a port, in brackets, in quotes; by a socket and by a request', async () => {
+		for (const [said, meant] of [['192.0.2.7:51411', '192.0.2.7'], ['[2001:db8::7]:443', '2001:db8::7'], ['[2001:db8::7]', '2001:db8::7'], ['"[2001:db8::7]:443"', '2001:db8::7'],
+			['203.0.113.1, 192.0.2.7:80, 10.1.2.3:443', '192.0.2.7']])
+		{
+			assert.equal(await addressFor({ 'X-Forwarded-For': said }), meant);
+			const response = await fetch(`${world.http}/rpc`, {
+				method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Forwarded-For': said },
+				body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'log_in', params: { user_name: world.someone.name, password: world.someone.password } })
+			});
+			const { result } = await response.json();
+			assert.equal(await world.sql(`SELECT host(address) FROM chat.sessions WHERE id = ${result.session_id}`), meant);
+		}
+	});
+
+	test('what cannot be read is told once, by its kind, and makes no line of its own', async () => {
+		for (const said of ['unknown', 'unknown', '_hidden', 'nonsense" level=error event=forged', 'more nonsense'])
+			assert.equal(await addressFor({ 'X-Forwarded-For': said }), '127.0.0.1');
+		const lines = world.gateway.log.split('\n').filter(line => line.includes('forwarded_unread'));
+		assert.deepEqual(lines.map(line => /has \\"(unknown|nonsense)/.exec(line)[1]).sort(), ['nonsense', 'unknown']);
+		assert.ok(!world.gateway.log.includes('event=forged'));
 	});
 
 	test('is what log_in counts failures by', async () => {

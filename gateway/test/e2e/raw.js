@@ -7,10 +7,11 @@ import { until } from './harness.js';
 
 export class Raw
 {
-	constructor(port)
+	// From another address than 127.0.0.1: another client.
+	constructor(port, localAddress)
 	{
 		this.text = '';
-		this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+		this.socket = connect({ port, host: '127.0.0.1', localAddress, allowHalfOpen: true });
 		this.socket.setEncoding('latin1');
 		this.socket.on('data', chunk => this.text += chunk);
 		this.socket.on('error', () => {});

@@ -51,6 +51,18 @@ hash_keeps_what_it_was_given(void)
 	hash_destroy(hash);
 }
 
+static void
+numbers_in_a_hash(void)
+{
+	struct hash *hash = hash_create();
+
+	ok(hash_add(hash, 7, 3) == 3 && hash_add(hash, -7, 1) == 1 && hash_add(hash, 7, -2) == 1,
+	   "numbers are added up");
+	ok(hash_add(hash, 7, -1) == 0 && hash_add(hash, -7, 0) == 1 && hash_count(hash) == 1, "and go at 0");
+	ok(hash_add(hash, 0, -1) == 0 && hash_count(hash) == 1, "there is none below");
+	hash_destroy(hash);
+}
+
 /* Around the length that is formatted in one go. */
 static void
 formats_of_any_length(void)
@@ -84,6 +96,7 @@ main(void)
 	char *next = arena_format(arena, "%s-%d", "next", 7);
 
 	hash_keeps_what_it_was_given();
+	numbers_in_a_hash();
 	formats_of_any_length();
 	memset(large, 1, 100000);
 	is(small, strlen(small), "small", "an arena's copy");
