@@ -97,7 +97,7 @@ static const char log_in_cursor[] =
 	"," MEMBER("cursor", DIGITS ",\"description\":\"As of authenticate; not over HTTP.\"");
 
 static struct catalog *described; /* what document was made from, one reference; NULL: nothing */
-static struct buf document;       /* of it */
+static struct message *document;  /* of it, one reference; NULL with described */
 static char document_tag[24];     /* of its bytes, with quotes */
 
 static const char *
@@ -266,13 +266,21 @@ add_method(struct buf *out, const json_t *method)
 
 /* FNV-1a: the same in every worker. */
 static void
-make_tag(void)
+make_tag(const struct buf *text)
 {
 	uint64_t hash = 14695981039346656037u;
 
-	for (size_t i = 0; i < document.length; i++)
-		hash = (hash ^ (unsigned char) document.data[i]) * 1099511628211u;
+	for (size_t i = 0; i < text->length; i++)
+		hash = (hash ^ (unsigned char) text->data[i]) * 1099511628211u;
 	snprintf(document_tag, sizeof document_tag, "\"%016llx\"", (unsigned long long) hash);
+}
+
+static void
+forget(void)
+{
+	if (document != NULL)
+		message_release(document);
+	document = NULL;
 }
 
 static void
@@ -281,24 +289,27 @@ describe(struct catalog *catalog)
 	size_t length;
 	const char *text = catalog_text(catalog, &length);
 	json_t *methods = json_loadb(text, length, 0, NULL);
+	struct buf made = {0};
 	size_t at;
 	json_t *method;
 
-	buf_clear(&document);
-	buf_add_text(&document, "{\"openrpc\":\"1.3.2\",\"info\":{\"title\":\"chat\",\"version\":\"" GW_VERSION
-							"\"},\"servers\":[{\"name\":\"http\",\"url\":\"/rpc\"}],\"methods\":[");
-	buf_add_text(&document, natives);
+	buf_add_text(&made, "{\"openrpc\":\"1.3.2\",\"info\":{\"title\":\"chat\",\"version\":\"" GW_VERSION
+						"\"},\"servers\":[{\"name\":\"http\",\"url\":\"/rpc\"}],\"methods\":[");
+	buf_add_text(&made, natives);
 	json_array_foreach(methods, at, method)
 	{
-		add_method(&document, method);
+		add_method(&made, method);
 	}
-	buf_add_text(&document, "]}");
+	buf_add_text(&made, "]}");
 	json_decref(methods);
-	make_tag();
+	make_tag(&made);
+	forget();
+	document = message_create(made.data, made.length);
+	buf_free(&made);
 }
 
-const char *
-openrpc_text(size_t *length, const char **tag)
+struct message *
+openrpc_document(const char **tag)
 {
 	struct catalog *now = catalog_share();
 
@@ -306,9 +317,8 @@ openrpc_text(size_t *length, const char **tag)
 		describe(now);
 	catalog_release(described);
 	described = now;
-	*length = document.length;
 	*tag = document_tag;
-	return now ? document.data : NULL;
+	return now ? document : NULL;
 }
 
 void
@@ -316,5 +326,5 @@ openrpc_close(void)
 {
 	catalog_release(described);
 	described = NULL;
-	buf_free(&document);
+	forget();
 }

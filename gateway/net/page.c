@@ -6,6 +6,8 @@
  * A file's name is made of components of harmless characters, none of which begins with a dot, beneath web_root. Its
  * tag is made of size and time; a client that has it gets 304.
  *
+ * Anybody may ask for these, and take as long over it as the pace allows: so an answer has one piece in memory, not all.
+ *
  * Called from: net/route. Calls: chat/catalog, pg/ (readiness).
  */
 #include "net/page.h"
@@ -19,6 +21,8 @@
 
 #include "base/config.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/message.h"
 #include "chat/catalog.h"
 #include "chat/hub.h"
 #include "chat/openrpc.h"
@@ -33,6 +37,15 @@ struct suffix
 {
 	const char *suffix; /* of the name */
 	const char *type;   /* content type */
+};
+
+/* What is being sent. */
+struct page
+{
+	int fd;               /* of a file, owned; -1: it is text */
+	struct message *text; /* one reference; NULL: it is a file */
+	size_t at;            /* the next byte */
+	size_t size;          /* of it */
 };
 
 static int root = -1; /* descriptor of web_root, for the worker's life; -1: none */
@@ -119,25 +132,70 @@ answer_text(struct http *http, const char *text)
 	http_answer(http, 200);
 }
 
-/* Read a regular file into the body; its tag, with quotes. */
+static void
+on_drained(struct http *http)
+{
+	struct page *page = http->owner;
+	size_t length = page->size - page->at < PIECE ? page->size - page->at : PIECE;
+	ssize_t got = (ssize_t) length;
+
+	buf_clear(&http->body);
+	if (page->fd >= 0)
+		got = pread(page->fd, buf_reserve(&http->body, PIECE), length, (off_t) page->at);
+	else
+		memcpy(buf_reserve(&http->body, PIECE), message_text(page->text) + page->at, length);
+	if (got <= 0)
+	{
+		http_cut(http); /* it was promised, and is no more */
+		return;
+	}
+	http->body.length = (size_t) got;
+	page->at += (size_t) got;
+	http_give(http);
+}
+
+static void
+on_gone(struct http *http)
+{
+	struct page *page = http->owner;
+
+	if (page->fd >= 0)
+		close(page->fd);
+	if (page->text != NULL)
+		message_release(page->text);
+	mem_free(page);
+}
+
+/* Answer with it, or with 304 if the client has it. */
+static void
+send_page(struct http *http, const struct page *what, const char *tag)
+{
+	static const struct http_handler handler = {NULL, NULL, on_drained, on_gone};
+	struct page *page = mem_alloc(sizeof *page);
+	struct slice known;
+
+	*page = *what;
+	http_take(http, &handler, page);
+	http_field(http, "ETag", "%s", tag);
+	http_field(http, "Cache-Control", "no-cache");
+	if (head_field(http->head, "if-none-match", &known) > 0 && field_has_tag(&known, tag, true))
+		http_answer(http, 304);
+	else
+		http_begin_stream(http, 200, (int64_t) page->size);
+}
+
+/* A regular file's size and its tag, with quotes. */
 static bool
-read_file(struct http *http, int fd, char *tag, size_t size)
+look_at_file(int fd, size_t *length, char *tag, size_t size)
 {
 	struct stat about;
-	ssize_t got;
 
-	if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size > FILE_LIMIT)
+	if (fd < 0 || fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size > FILE_LIMIT)
 		return false;
+	*length = (size_t) about.st_size;
 	snprintf(tag, size, "\"%llx-%llx\"", (unsigned long long) about.st_size,
 			 (unsigned long long) about.st_mtim.tv_sec * 1000000000u +
 				 (unsigned long long) about.st_mtim.tv_nsec);
-	while (http->body.length < (size_t) about.st_size)
-	{
-		got = read(fd, buf_reserve(&http->body, PIECE), PIECE);
-		if (got <= 0)
-			return false;
-		http->body.length += (size_t) got;
-	}
 	return true;
 }
 
@@ -146,30 +204,27 @@ page_file(struct http *http)
 {
 	char path[256];
 	char tag[48];
-	struct slice known;
 	const struct slice *asked = &http->head->path;
+	struct page page = {.fd = -1};
 	bool harmless;
-	int fd;
 
 	snprintf(path, sizeof path, "%.*s", (int) (asked->length < 255 ? asked->length : 255) - 1,
 			 asked->text + 1);
 	if (path[0] == '\0')
 		strcpy(path, "index.html");
 	harmless = root >= 0 && asked->length < sizeof path && is_harmless(path);
-	fd = harmless ? openat(root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-	if (fd < 0 || !read_file(http, fd, tag, sizeof tag))
-		http_refuse(http, 404, "not_found", "there is nothing here");
-	else
+	if (harmless)
+		page.fd = openat(root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (look_at_file(page.fd, &page.size, tag, sizeof tag))
 	{
 		http->type = content_type(path);
-		http_field(http, "ETag", "%s", tag);
-		http_field(http, "Cache-Control", "no-cache");
 		http_field(http, "Content-Security-Policy", "%s", policy);
-		http_answer(http,
-					head_field(http->head, "if-none-match", &known) == 1 && head_is(&known, tag) ? 304 : 200);
+		send_page(http, &page, tag);
+		return;
 	}
-	if (fd >= 0)
-		close(fd);
+	if (page.fd >= 0)
+		close(page.fd);
+	http_refuse(http, 404, "not_found", "there is nothing here");
 }
 
 void
@@ -181,10 +236,8 @@ page_health(struct http *http)
 void
 page_openrpc(struct http *http)
 {
-	struct slice known;
-	size_t length;
 	const char *tag;
-	const char *text = openrpc_text(&length, &tag);
+	struct message *text = openrpc_document(&tag);
 
 	if (text == NULL)
 	{
@@ -192,12 +245,7 @@ page_openrpc(struct http *http)
 		return;
 	}
 	http->type = "application/json";
-	http_field(http, "ETag", "%s", tag);
-	http_field(http, "Cache-Control", "no-cache");
-	buf_add(&http->body, text, length);
-	http_answer(http, head_field(http->head, "if-none-match", &known) == 1 && field_has_tag(&known, tag, true)
-						  ? 304
-						  : 200);
+	send_page(http, &(struct page){.fd = -1, .text = message_share(text), .size = message_length(text)}, tag);
 }
 
 void

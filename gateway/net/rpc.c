@@ -10,6 +10,9 @@
  *	  body was neither a request nor a batch. A visitor that ends without a word had only notifications: 204.
  * 4. Who is refused as a whole (bad token, database away) gets that error with its status.
  *
+ * 5. A long answer is in memory until the client has taken it. One user's, or one address' where nobody is logged in,
+ *	  have UNREAD_ANSWERS times answer_limit together; a long one beyond that is 429.
+ *
  * A client that goes away closes its visitor: calls that run end unheard, others are not begun.
  *
  * Called from: net/route. Calls: net/http, chat/session.
@@ -20,9 +23,13 @@
 #include <strings.h>
 
 #include "base/config.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/message.h"
 #include "chat/session.h"
+
+#define LONG_ANSWER    65536 /* bytes from which an answer counts */
+#define UNREAD_ANSWERS 4     /* times answer_limit that one holder's have */
 
 struct rpc
 {
@@ -32,9 +39,27 @@ struct rpc
 	struct trace trace;      /* which the calls belong to */
 	struct buf text;         /* the body */
 	struct message *answer;  /* a reference; NULL: nothing was said yet */
+	int64_t holder;          /* whose long answer it is, as session_holder says */
+	long held;               /* bytes of it that count */
 	bool nonsense;           /* the body was no JSON-RPC */
 	bool answered;           /* http has its answer */
 };
+
+static struct hash *unread; /* bytes of long answers, by holder; owned; NULL: there were none yet */
+
+/* Whether the answer may stay in memory until the client has it. */
+static bool
+hold_answer(struct rpc *rpc)
+{
+	size_t length = message_length(rpc->answer);
+
+	if (length < LONG_ANSWER)
+		return true;
+	unread = unread ? unread : hash_create();
+	rpc->holder = session_holder(rpc->session);
+	rpc->held = (long) length;
+	return hash_add(unread, rpc->holder, rpc->held) <= UNREAD_ANSWERS * (size_t) config.answer_limit;
+}
 
 static void
 send_answer(void *socket, struct message *message)
@@ -58,6 +83,13 @@ answer(struct rpc *rpc)
 {
 	struct http *http = rpc->http;
 
+	if (!hold_answer(rpc))
+	{
+		message_release(rpc->answer);
+		rpc->answer = NULL;
+		http_refuse(http, 429, "too_much_unread", "take the answers that are on their way first");
+		return;
+	}
 	http->type = "application/json";
 	http_field(http, "Cache-Control", "no-store");
 	buf_add(&http->body, message_text(rpc->answer), message_length(rpc->answer));
@@ -125,6 +157,8 @@ on_gone(struct http *http)
 	struct rpc *rpc = http->owner;
 
 	rpc->answered = true;
+	if (rpc->held > 0)
+		hash_add(unread, rpc->holder, -rpc->held);
 	if (rpc->session != NULL)
 		session_gone(rpc->session);
 	if (rpc->answer != NULL)
@@ -144,6 +178,14 @@ is_json(const struct head *head)
 	return head_field(head, "content-type", &type) == 1 && type.length >= sizeof json - 1 &&
 		   strncasecmp(type.text, json, sizeof json - 1) == 0 &&
 		   (type.length == sizeof json - 1 || strchr("; \t", type.text[sizeof json - 1]) != NULL);
+}
+
+void
+rpc_close(void)
+{
+	if (unread != NULL)
+		hash_destroy(unread);
+	unread = NULL;
 }
 
 void

@@ -6,5 +6,6 @@
 #include "net/http.h"
 
 extern void rpc_begin(struct http *http);
+extern void rpc_close(void); /* at the end, when there are no requests */
 
 #endif

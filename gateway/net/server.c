@@ -45,6 +45,7 @@
 #include "io/timer.h"
 #include "net/http.h"
 #include "net/page.h"
+#include "net/rpc.h"
 #include "net/transfer.h"
 #include "net/ws.h"
 
@@ -497,6 +498,7 @@ server_close(void)
 	server_stop_accepting();
 	http_close_all();
 	transfer_close();
+	rpc_close();
 	lws_context_destroy(context);
 	loop_run_out();
 	lws_context_destroy(context);

@@ -245,6 +245,33 @@ describe('connections', () => {
 	});
 });
 
+describe('long answers that nobody takes', () => {
+	test('are bounded by user; others, and short ones, are answered', async () => {
+		const own = await World.start({ knobs: { workers: 1 } });
+		const [mallory, bob] = await own.crowd(2);
+		await own.sql(`CREATE FUNCTION chat.e2e_large(actor_id bigint, size int) RETURNS text LANGUAGE sql AS $$ SELECT repeat('x', size) $$; GRANT EXECUTE ON FUNCTION chat.e2e_large TO chat_user`);
+		await until(async () => (await post(call('e2e_large', { size: 1 }), { ...bob, port: own.port })).body.result === 'x', 'the function');
+		const large = { jsonrpc: '2.0', id: 1, method: 'e2e_large', params: { size: 7 << 20 } }; // of answer_limit, 8 MB
+		const held = [];
+		for (let n = 0; n < 5; n++)
+		{
+			const raw = new Raw(own.port);
+			raw.socket.on('data', () => raw.socket.pause());
+			raw.write(posted(JSON.stringify(large), `Authorization: Bearer ${mallory.token}\r\n`));
+			await raw.status();
+			held.push(raw);
+		}
+		assert.deepEqual(held.map(raw => raw.statuses[0]), [200, 200, 200, 200, 429]);
+		await until(() => held[4].text.includes('"too_much_unread"'), 'the reason');
+		assert.equal((await post(call('get_profile'), { ...mallory, port: own.port })).status, 200);
+		assert.equal((await post(large, { ...bob, port: own.port })).status, 200);
+		for (const raw of held)
+			raw.close();
+		await until(async () => (await post(large, { ...mallory, port: own.port })).status === 200, 'room again');
+		await own.stop();
+	});
+});
+
 describe('without a database', () => {
 	test('503 with Retry-After, and well again later', async () => {
 		let relay;
