@@ -124,35 +124,75 @@ route(struct http *http)
 		place->begin(http);
 }
 
-/* libwebsockets would end others without a word. */
+/* Sixteen bytes in base64. */
+static bool
+is_key(const struct slice *key)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (size_t i = 0; i < key->length && i < 22; i++)
+	{
+		if (memchr(letters, key->text[i], sizeof letters - 1) == NULL)
+			return false;
+	}
+	return key->length == 24 && memcmp(key->text + 22, "==", 2) == 0;
+}
+
+/*
+ * What RFC 6455 asks of a request, but for its version. libwebsockets looks at little of it, ends others without a word,
+ * and would read a body as frames.
+ */
 static bool
 is_handshake(const struct head *head)
 {
 	struct slice value;
 
-	return head_field(head, "sec-websocket-key", &value) == 1 &&
+	return head->minor == 1 && head_field(head, "host", &value) == 1 && head_length(head) == 0 &&
+		   head_field(head, "transfer-encoding", &value) == 0 &&
 		   (head_field(head, "sec-websocket-protocol", &value) == 0 ||
-			head_has_token(head, "sec-websocket-protocol", "chat.v1"));
+			head_has_token(head, "sec-websocket-protocol", "chat.v1")) &&
+		   head_field(head, "sec-websocket-key", &value) == 1 && is_key(&value);
+}
+
+static bool
+is_version(const struct head *head)
+{
+	struct slice value;
+
+	return head_field(head, "sec-websocket-version", &value) == 1 && head_is(&value, "13");
+}
+
+static void
+refuse_version(struct http *http)
+{
+	http_field(http, "Sec-WebSocket-Version", "13");
+	http_field(http, "Upgrade", "websocket");
+	http_refuse_with_fields(http, 426, "bad_websocket_version", "WebSockets are of version 13");
 }
 
 bool
 route_refuses_upgrade(struct http *http)
 {
 	bool found = head_is(&http->head->path, "/ws") && !http->inner;
+	bool allowed = cors_allows(http->head);
+	bool version = is_version(http->head);
 
-	if (http->refusal == 0 && cors_allows(http->head) && found && is_handshake(http->head))
+	if (http->refusal == 0 && allowed && found && version && is_handshake(http->head))
 		return false;
 	http->close = true;
 	if (http->refusal != 0)
 		http_refuse(http, http->refusal, "too_many_sockets", "there are too many connections");
-	else if (!cors_allows(http->head))
+	else if (!allowed)
 	{
 		stats_add(STAT_REFUSED_ORIGIN, 1);
 		http_refuse(http, 403, "origin_not_allowed", "pages of that origin may not use this gateway");
 	}
 	else if (!found)
 		http_refuse(http, 404, "not_found", "WebSockets are at /ws");
+	else if (!version)
+		refuse_version(http);
 	else
-		http_refuse(http, 400, "bad_request", "no Sec-WebSocket-Key, or a subprotocol other than chat.v1");
+		http_refuse(http, 400, "bad_request",
+					"no handshake of a WebSocket, or a subprotocol other than chat.v1");
 	return true;
 }

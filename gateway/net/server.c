@@ -143,7 +143,7 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in
 		case LWS_CALLBACK_SERVER_WRITEABLE:
 			return ws_writeable(peer);
 		case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-			return ws_peer_closing(peer);
+			return ws_peer_closing(peer, in, length);
 		case LWS_CALLBACK_CLOSED:
 			ws_closed(peer);
 			return 0;

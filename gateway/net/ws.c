@@ -4,7 +4,9 @@
  *	  A WebSocket: whole text frames to its session, messages from its session to the wire.
  *
  * In: fragments are gathered up to frame_limit; more closes with 1009, a binary frame with 1003. libwebsockets has
- * checked UTF-8 and the framing before (1007, 1002).
+ * checked UTF-8 and the framing before (1007, 1002): reserved bits and opcodes, fragments, control frames. Two things it
+ * takes that RFC 6455 forbids, and does not tell us of: frames without a mask, and lengths of data frames that could be
+ * shorter. Masks protect proxies from what browsers are made to send, and browsers always mask; so neither harms us.
  *
  * Out: messages go into a queue of shared messages. Those of one turn leave together at its end, up to PIECE in one
  * write, for the write costs more than all else that is done for a message; more than PIECE does not wait for the end.
@@ -447,8 +449,26 @@ ws_writeable(struct peer *peer)
 	return 0;
 }
 
+/* The library refuses the codes below 5000 that nobody may send. */
+static bool
+is_bad_close(const unsigned char *payload, size_t length)
+{
+	return length == 1 || (length >= 2 && (payload[0] << 8 | payload[1]) >= 5000);
+}
+
+/* Nothing is answered in its own words to a close frame that is none: the socket ends here. */
+static int
+refuse_close(struct ws *ws)
+{
+	ws->close_code = 1002;
+	snprintf(ws->close_reason, sizeof ws->close_reason, "bad close");
+	if (list_empty(&ws->queue) && !lws_partial_buffered(ws->wsi))
+		say_close(ws);
+	return -1;
+}
+
 int
-ws_peer_closing(struct peer *peer)
+ws_peer_closing(struct peer *peer, const unsigned char *payload, size_t length)
 {
 	struct ws *ws = peer->ws;
 
@@ -456,6 +476,8 @@ ws_peer_closing(struct peer *peer)
 		return -1;
 	if (ws->gathers)
 		leave(ws);
+	if (is_bad_close(payload, length))
+		return refuse_close(ws);
 	ws->close_said = true;
 	return 0;
 }

@@ -20,7 +20,8 @@ extern int ws_established(struct lws *wsi, struct peer *peer, struct arrival *ar
 extern int ws_received(struct peer *peer, const char *data, size_t length);
 extern void ws_heard(struct peer *peer); /* a pong came */
 extern int ws_writeable(struct peer *peer);
-extern int ws_peer_closing(struct peer *peer); /* the client's close frame came */
+extern int ws_peer_closing(struct peer *peer, const unsigned char *payload,
+						   size_t length); /* its close frame came */
 extern void ws_closed(struct peer *peer);
 
 #endif
