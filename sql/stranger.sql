@@ -45,3 +45,55 @@ SELECT m.method, test.error(test.call(m.call, m.parameters, :blocked, :direct, :
  WHERE m.method IN ('send_message', 'send_direct_message', 'open_direct_chat', 'invite_user', 'set_typing', 'send_signal', 'start_call', 'add_members', 'forward_message', 'schedule_message',
 	'accept_connection', 'get_user', 'add_reaction', 'edit_message', 'list_messages', 'mark_read');
 SELECT count(*) AS found FROM chat.search_users(:blocked, 'str_owner');
+
+-- Whatever happens after somebody's removal, all that they can read stays as it was: each reading call, before and after. The
+-- list is made from the catalog, too.
+CREATE FUNCTION test.readings(actor bigint, chat_id bigint, message_id bigint) RETURNS TABLE (method text, answer text) LANGUAGE plpgsql AS $$
+DECLARE
+	one record;
+BEGIN
+	FOR one IN SELECT m.method AS name, replace(test.call(m.call, m.parameters, actor, readings.chat_id, readings.message_id, actor), 'count(*)', 'coalesce(json_agg(t), ''[]'')') || ' t' AS statement
+		  FROM chat.list_methods() m JOIN pg_proc p ON p.oid = to_regproc(m.call)
+		 WHERE p.provolatile = 's' AND NOT m.anonymous AND m.parameters @? '$[*] ? (@.name == "chat_id")' ORDER BY 1
+	LOOP
+		method := one.name;
+		BEGIN
+			EXECUTE one.statement INTO answer;
+		EXCEPTION WHEN OTHERS THEN
+			answer := SQLERRM;
+		END;
+		RETURN NEXT;
+	END LOOP;
+	method := 'list_chats';
+	SELECT json_agg(c)::text INTO answer FROM chat.list_chats(actor, include_left => true) c;
+	RETURN NEXT;
+	method := 'sync';
+	SELECT s.events::text INTO answer FROM chat.sync(actor, readings.chat_id) s;
+	RETURN NEXT;
+END
+$$;
+SELECT id AS place FROM chat.create_group(:owner, 'Place', ARRAY[:removed, :member]) \gset
+SELECT id AS said FROM chat.send_message(:owner, :place, 'secret, but known to all') \gset
+SELECT id AS later FROM chat.send_message(:member, :place, 'as known', reply_to_id => :said) \gset
+SELECT count(*) FROM chat.add_reaction(:member, :place, :said, 'x'), chat.pin_message(:owner, :place, :later), chat.remove_member(:owner, :place, :removed);
+CREATE TABLE test.before AS SELECT * FROM test.readings(:removed, :place, :said);
+SELECT method, answer LIKE '%known to all%' AS tells_the_text FROM test.before ORDER BY method;
+SELECT count(*) FROM chat.add_reaction(:owner, :place, :said, 'x'), chat.add_reaction(:owner, :place, :later, 'y') again, chat.pin_message(:owner, :place, :said), chat.mark_read(:member, :place, :later),
+	chat.send_message(:owner, :place, 'secret, known to few', mention_ids => ARRAY[:member]), chat.start_call(:owner, :place), chat.edit_chat(:owner, :place, 'Another place'), chat.add_members(:owner, :place, ARRAY[:stranger]),
+	chat.set_member_role(:owner, :place, :member, 'admin'), chat.save_draft(:owner, :place, 'to be'), chat.set_chat_prefs(:owner, :place, pinned => true), chat.set_presence(:member, 'busy', 'here');
+SELECT a.method, b.answer, a.answer AS now FROM test.readings(:removed, :place, :said) a JOIN test.before b USING (method) WHERE a.answer <> b.answer;
+-- An edit or deletion takes away, and tells nothing of itself.
+SELECT e.body, d.deleted_at IS NOT NULL AS deleted FROM chat.edit_message(:owner, :place, :said, 'altered') e, chat.delete_message(:member, :place, :later) d;
+SELECT a.method FROM test.readings(:removed, :place, :said) a WHERE a.answer LIKE '%altered%' OR a.answer LIKE '%"message_deleted"%'
+	OR a.answer LIKE '%' || (SELECT e.id FROM chat.events e WHERE e.chat_id = :place AND e.type = 'message_deleted') || '%';
+SELECT method, answer FROM test.readings(:removed, :place, :later) WHERE method = 'get_message';
+-- Who has come in without the history reads nothing of it, whatever happens to it.
+SELECT id AS past FROM chat.send_message(:owner, :place, 'of the past') \gset
+SELECT value FROM chat.set_setting('history_for_new_members', 'none');
+SELECT member_count FROM chat.add_members(:owner, :place, ARRAY[:removed]);
+SELECT value FROM chat.set_setting('history_for_new_members', 'all');
+SELECT count(*) FROM chat.add_reaction(:owner, :place, :past, 'x'), chat.pin_message(:owner, :place, :past), chat.edit_message(:owner, :place, :past, 'of the past, secret'), chat.mark_read(:member, :place, :past),
+	chat.send_message(:member, :place, 'answering', reply_to_id => :past);
+SELECT a.method, a.answer FROM test.readings(:removed, :place, :past) a WHERE a.answer LIKE '%past%' OR a.answer LIKE '%"message_id":"' || :past || '"%' OR a.answer LIKE '%"message_id":' || :past || '%';
+DROP FUNCTION test.readings;
+DROP TABLE test.before;
