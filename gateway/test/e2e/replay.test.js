@@ -251,7 +251,7 @@ describe('replay', () => {
 	test('more live events than are held: one more page instead', async () => {
 		const { sender, chats, members } = await world.party();
 		const socket = await world.enter(members[0]);
-		await world.sql('CREATE TABLE public.gate (open boolean)');
+		await world.sql('CREATE TABLE public.gate (open boolean); GRANT SELECT ON public.gate TO chat_owner');
 		const restore = await replaceSync(`${atOnce} WHILE NOT EXISTS (SELECT FROM public.gate) LOOP PERFORM pg_sleep(0.05); END LOOP;`);
 		await socket.call('authenticate', { token: members[0].token, since: socket.answer.cursor });
 		await sleep(300);
