@@ -15,7 +15,7 @@ struct conn_limits
 {
 	int timeout; /* milliseconds that one call may take */
 	char sql
-		[640]; /* SQL that sets it, and what goes with it: for the session, or, with `transient`, the transaction */
+		[800]; /* SQL that sets it, and what goes with it: for the session, or, with `transient`, the transaction */
 };
 
 /* What the pool hears. The lists hold struct pg_call by node; the calls are the pool's again. */

@@ -489,21 +489,25 @@ dispatch(struct task *task)
 
 /*
  * Limits of the lane, for the session; or, when the server session is another one for each transaction, for that, with the
- * settings that codec/value relies on. There the isolation level is the database's.
+ * settings that codec/value relies on. There the isolation level is the database's, and so is the search_path till then: what is called
+ * here is named in full.
  */
 static void
 write_limits(struct conn_limits *limits, int timeout, int lock_wait)
 {
 	limits->timeout = timeout;
 	snprintf(limits->sql, sizeof limits->sql,
-			 "SELECT set_config('statement_timeout', '%d', %s), set_config('lock_timeout', '%d', %s)%s",
+			 "SELECT pg_catalog.set_config('statement_timeout', '%d', %s), "
+			 "pg_catalog.set_config('lock_timeout', '%d', %s)%s",
 			 timeout, config.prepare ? "false" : "true", lock_wait, config.prepare ? "false" : "true",
-			 config.prepare
-				 ? ""
-				 : ", set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO', true), "
-				   "set_config('IntervalStyle', 'iso_8601', true), set_config('bytea_output', 'hex', "
-				   "true), set_config('extra_float_digits', '1', true), set_config('jit', 'off', true), "
-				   "set_config('search_path', 'pg_catalog', true)");
+			 config.prepare ? ""
+							: ", pg_catalog.set_config('TimeZone', 'UTC', true), "
+							  "pg_catalog.set_config('DateStyle', 'ISO', true), "
+							  "pg_catalog.set_config('IntervalStyle', 'iso_8601', true), "
+							  "pg_catalog.set_config('bytea_output', 'hex', "
+							  "true), pg_catalog.set_config('extra_float_digits', '1', true), "
+							  "pg_catalog.set_config('jit', 'off', true), "
+							  "pg_catalog.set_config('search_path', 'pg_catalog', true)");
 }
 
 /* Milliseconds that a call may run there. */

@@ -69,6 +69,19 @@ default_pool_size = 3
 		assert.equal(await until(() => socket.call('e2e_timeout').catch(() => null), 'the function'), '10s UTC');
 		await socket.close();
 	});
+
+	test('what a database\'s owner has planted is not called, whatever its search_path', async () => {
+		const [alice] = await world.crowd(1);
+		const socket = await world.connect(alice);
+		await world.sql(`CREATE SEQUENCE public.sprung; GRANT ALL ON SEQUENCE public.sprung TO PUBLIC;
+			CREATE FUNCTION public.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT nextval('public.sprung')::text $$;
+			ALTER DATABASE chat SET search_path = public, pg_catalog`);
+		await world.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'gateway' AND query !~ 'LISTEN'`);
+		await until(() => socket.call('get_profile').catch(() => null), 'an answer by a new server session');
+		assert.equal(await world.sql('SELECT is_called FROM public.sprung'), 'f');
+		await world.sql('ALTER DATABASE chat RESET search_path');
+		await socket.close();
+	});
 });
 
 describe('two hosts', () => {
