@@ -139,4 +139,21 @@ describe('large answers and slow readers', () => {
 		slow.ws._socket.resume();
 		assert.equal((await slow.ending('4008')).code, 4008);
 	});
+
+	test('nor may one trickle: less than slow_rate over slow_timeout is too slow', async () => {
+		const own = await World.start({ knobs: { workers: 1, answer_limit: '3MB', slow_timeout: '2s', slow_rate: '2MB' } });
+		const { alice, chat_id } = await own.pair();
+		await own.sql(`SELECT count(chat.send_message(${alice.id}, ${chat_id}, repeat('汉', 4096))) FROM generate_series(1, 128)`);
+		const trickle = await own.connect(alice);
+		trickle.ws._socket.on('data', () => trickle.ws._socket.pause());
+		const sips = setInterval(() => trickle.ws._socket.resume(), 200); // 64 kB each
+		for (let i = 0; i < 50; i++)
+			trickle.call('list_messages', { chat_id, page_size: 128 }).catch(() => {});
+		const reading = await own.connect(alice);
+		await until(async () => /sessions_closed_total\{reason="too_slow"\} 1$/m.test(await (await fetch(`${own.http}/metrics`)).text()), 'too slow', 40000).finally(() => clearInterval(sips));
+		assert.equal(await reading.call('ping'), 'pong');
+		trickle.ws.terminate();
+		await reading.close();
+		await own.stop();
+	});
 });
