@@ -130,7 +130,7 @@ static const struct knob knobs[] = {
 	VALUE(replay_timeout, KNOB_DURATION, "0", 0, 3600000, "the same for pages of replays; 0: call_timeout"),
 	WORD(prepare, switch_words, "on", "off: nothing is kept in server sessions, for poolers that lend them by the transaction; name the server itself in listen_database"),
 	VALUE(unavailable_after, KNOB_DURATION, "2s", 0, 600000, "time without a connection to the database after which calls answer 503 at once"),
-	VALUE(maintenance_interval, KNOB_DURATION, "1min", 0, 3600000, "time between calls of run_maintenance(), by one worker; 0: something else calls it"),
+	VALUE(maintenance_interval, KNOB_DURATION, "1min", 0, 3600000, "time between two runs of the jobs of maintenance, by one worker; 0: something else runs them"),
 	VALUE(drain_timeout, KNOB_DURATION, "10s", 0, 600000, "after SIGTERM: longest wait for calls in flight"),
 	VALUE(drain_seconds, KNOB_DURATION, "10s", 0, 3600000, "after SIGTERM: the time over which sockets are closed with 1001, so that not all come back at once"),
 	VALUE(ping_interval, KNOB_DURATION, "30s", 1000, 3600000, "silence before a ping; as long again without an answer: closed"),
