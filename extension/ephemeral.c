@@ -50,7 +50,7 @@ publish_ephemeral(int64 user_id, int64 chat_id, const char *members)
 
 	check_member(chat_id, user_id, &chat);
 	recipients_of_event(chat_id, 0, 0, &chat, &audience, NULL);
-	if (chat.guarded || (chat.direct && !recipients_are_open(&audience, user_id)))
+	if (chat.guarded || !recipients_are_open(&chat, &audience, user_id))
 		guard_check_posting(chat_id, user_id);
 	check_small_chat(chat_id, &chat);
 	initStringInfo(&event.json);

@@ -78,6 +78,8 @@ static const Reason reasons[] = {
 	 "Make a new key for each new call."},
 	{"stale_version", "MC409", "this was changed by somebody else meanwhile",
 	 "Read it again and repeat the change."},
+	{"being_erased", "MC409", "this account has been deleted, and what is left of it is being removed",
+	 "Wait until maintenance has done so."},
 	{"message_deleted", "MC409", "this message has been deleted", NULL},
 	{"already_sent", "MC409", "this message has been sent", "Delete the message itself."},
 	{"wrong_offset", "MC409", "byte_offset leaves a gap", NULL},

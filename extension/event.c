@@ -219,28 +219,44 @@ row_datum(const Row *row, const char *column)
 	return isnull ? 0 : value;
 }
 
-/* A row of chat.messages; lives as long as the row. */
+/* What is left to be read of a message whose sender's account ended with this id: see chat.v_readable_messages. */
+static Message
+emptied(const Message *message, int64 erased_id)
+{
+	return (Message){.chat_id = message->chat_id,
+					 .id = message->id,
+					 .prev_id = message->prev_id,
+					 .number = message->number,
+					 .sender_id = message->sender_id,
+					 .body = PointerGetDatum(cstring_to_text("")),
+					 .deleted_id = message->deleted_id != 0 ? message->deleted_id : erased_id};
+}
+
+/* A row of chat.messages, as far as it may be read; lives as long as the row. Needs SPI. */
 static Message
 row_message(const Row *row)
 {
-	return (Message){.chat_id = row_id(row, "chat_id"),
-					 .id = row_id(row, "id"),
-					 .prev_id = row_id(row, "prev_id"),
-					 .number = row_integer(row, "number"),
-					 .system = strcmp(row_text(row, "kind"), "user") != 0,
-					 .sender_id = row_id(row, "sender_id"),
-					 .body = row_datum(row, "body"),
-					 .reply_to_id = row_id(row, "reply_to_id"),
-					 .attributes = row_datum(row, "attributes"),
-					 .client_key = row_datum(row, "client_key"),
-					 .edited_id = row_id(row, "edited_id"),
-					 .deleted_id = row_id(row, "deleted_id"),
-					 .expires_at = DatumGetTimestampTz(row_datum(row, "expires_at")),
-					 .mention_ids = row_datum(row, "mention_ids"),
-					 .file_ids = row_datum(row, "file_ids"),
-					 .reactions = row_datum(row, "reactions"),
-					 .pinned = DatumGetBool(row_datum(row, "pinned")),
-					 .forwarded_from = row_id(row, "forwarded_from")};
+	Message message = {.chat_id = row_id(row, "chat_id"),
+					   .id = row_id(row, "id"),
+					   .prev_id = row_id(row, "prev_id"),
+					   .number = row_integer(row, "number"),
+					   .system = strcmp(row_text(row, "kind"), "user") != 0,
+					   .sender_id = row_id(row, "sender_id"),
+					   .body = row_datum(row, "body"),
+					   .reply_to_id = row_id(row, "reply_to_id"),
+					   .attributes = row_datum(row, "attributes"),
+					   .client_key = row_datum(row, "client_key"),
+					   .edited_id = row_id(row, "edited_id"),
+					   .deleted_id = row_id(row, "deleted_id"),
+					   .expires_at = DatumGetTimestampTz(row_datum(row, "expires_at")),
+					   .mention_ids = row_datum(row, "mention_ids"),
+					   .file_ids = row_datum(row, "file_ids"),
+					   .reactions = row_datum(row, "reactions"),
+					   .pinned = DatumGetBool(row_datum(row, "pinned")),
+					   .forwarded_from = row_id(row, "forwarded_from")};
+	int64 erased_id = message.system ? 0 : guard_erased_id(message.sender_id);
+
+	return erased_id == 0 ? message : emptied(&message, erased_id);
 }
 
 void
@@ -366,12 +382,23 @@ build_hidden_event(Event *event, const Row *row)
 	json_time(&event->json, "at", clock_id_time(row_id(row, "id")));
 }
 
-/* The event of a row of chat.events, but for its closing brace. */
+/* An event's own members. The new body of an edited message is its sender's, as the message is. */
+static Datum
+row_payload(const Row *row)
+{
+	bool isnull;
+	Datum payload = row_value(row, "payload", &isnull);
+
+	if (strcmp(row_text(row, "type"), "message_edited") == 0 && guard_erased_id(row_id(row, "actor_id")) != 0)
+		payload = DirectFunctionCall2(jsonb_delete, payload, CStringGetTextDatum("body"));
+	return payload;
+}
+
+/* The event of a row of chat.events, but for its closing brace. Needs SPI. */
 static void
 build_logged_event(Event *event, const Row *row)
 {
 	StringInfo out = &event->json;
-	bool isnull;
 
 	begin_logged_event(event, row_text(row, "type"), row);
 	if (row_id(row, "actor_id") == 0)
@@ -380,7 +407,7 @@ build_logged_event(Event *event, const Row *row)
 		json_id(out, "actor_id", row_id(row, "actor_id"));
 	json_time(out, "at", clock_id_time(row_id(row, "id")));
 	event->common = out->len;
-	append_members(out, row_value(row, "payload", &isnull));
+	append_members(out, row_payload(row));
 }
 
 /* Users and what they see of the chat, by a statement that answers user_id and visible_from in the order of the latter. */
@@ -534,7 +561,7 @@ is_shown(const Cursor *cursor, const ChatRow *chat, const Audience *audience)
 	int64 other_id = 0;
 	bool isnull;
 
-	if (chat->direct ? cursor->wrote && recipients_are_open(audience, cursor->user_id)
+	if (chat->direct ? cursor->wrote && recipients_are_open(chat, audience, cursor->user_id)
 					 : cursor->read || cursor->wrote || cursor->added_by == cursor->user_id)
 		return true;
 	for (int i = 0; i < audience->count; i++)
@@ -680,22 +707,25 @@ chat_read_event(PG_FUNCTION_ARGS)
 	Datum key[2] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 	Event event;
 	text *result = NULL;
+	bool found;
 
 	SPI_connect();
 	statement_run(&logged, key, NULL, true);
-	if (SPI_processed == 1)
+	found = SPI_processed == 1; /* building it may run others */
+	if (found)
 		build_logged_event(&event, &(Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc});
 	else
 	{
 		statement_run(&sent, key, NULL, true);
-		if (SPI_processed == 1)
+		found = SPI_processed == 1;
+		if (found)
 		{
 			Message message = row_message(&(Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc});
 
 			event_of_message(&event, &message);
 		}
 	}
-	if (SPI_processed == 1)
+	if (found)
 	{
 		appendStringInfoChar(&event.json, '}');
 		result = result_text(&event.json);
@@ -735,11 +765,15 @@ chat_logged_event(PG_FUNCTION_ARGS)
 	HeapTupleData tuple;
 	Row row = argument_row(PG_GETARG_DATUM(0), &tuple);
 	Event event;
+	text *result;
 
+	SPI_connect();
 	build_logged_event(&event, &row);
 	appendStringInfoChar(&event.json, '}');
+	result = result_text(&event.json);
+	SPI_finish();
 	ReleaseTupleDesc(row.shape);
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(event.json.data, event.json.len));
+	PG_RETURN_TEXT_P(result);
 }
 
 /* chat.hidden_event(event chat.events) → json: what is told of it to who does not see the message that it is about */

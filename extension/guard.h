@@ -38,6 +38,9 @@ extern void guard_check_posting(int64 chat_id, int64 user_id);
 /* Whether something keeps two different users from writing to each other: chat.between_users. */
 extern bool guard_is_obstructed(int64 user_id, int64 other_id);
 
+/* When the account of this user ended, of which maintenance has not removed all yet (chat.erasures); 0: it is no such user. */
+extern int64 guard_erased_id(int64 user_id);
+
 /* Whether direct chats are for connected users only; then chat.check_direct is to be asked. */
 extern bool guard_wants_connection(void);
 

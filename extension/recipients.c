@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * recipients.c: who hears of what happens in a chat; of a message also whether it is to be pushed to one of them, and in a
- * direct chat whether something stands between the two.
+ * direct chat whether something stands between the two, in others whether the sender's account has ended.
  *
  * It is asked for each message and event, so it goes straight along the indexes (table.c): the chat's rows of members; for a
  * message, of each but the sender, while nobody is known to be away, whether he has a device, and if so whether a gateway
@@ -233,10 +233,12 @@ read_by_statement(int64 chat_id, int64 sender_id, Recipients *recipients)
 }
 
 bool
-recipients_are_open(const Audience *audience, int64 sender_id)
+recipients_are_open(const ChatRow *chat, const Audience *audience, int64 sender_id)
 {
 	int64 other_id;
 
+	if (!chat->direct)
+		return guard_erased_id(sender_id) == 0;
 	if (audience->count != 2 || guard_wants_connection())
 		return false;
 	other_id = audience->user_ids[audience->user_ids[0] == sender_id ? 1 : 0];
@@ -257,6 +259,6 @@ recipients_of_message(int64 chat_id, int64 sender_id, const ChatRow *chat, Recip
 		read_rows(chat_id, sender_id, recipients);
 	else
 		read_by_statement(chat_id, sender_id, recipients);
-	recipients->open = !chat->direct || recipients_are_open(&recipients->audience, sender_id);
+	recipients->open = recipients_are_open(chat, &recipients->audience, sender_id);
 	table_end_statement();
 }

@@ -14,7 +14,7 @@ typedef struct Recipients
 {
 	Audience audience; /* the sender too: he has other devices */
 	bool away;         /* somebody it may have to be pushed to */
-	bool open; /* nothing keeps the two of a direct chat from writing to each other, for all that is known */
+	bool open;         /* recipients_are_open */
 } Recipients;
 
 /*
@@ -31,7 +31,10 @@ extern void recipients_of_message(int64 chat_id, int64 sender_id, const ChatRow 
 extern void recipients_of_event(int64 chat_id, int64 event_id, int64 message_id, const ChatRow *chat,
 								Audience *seeing, Audience *others);
 
-/* Whether nothing keeps the two of a direct chat, its audience, from writing to each other; false where it is not so plain. */
-extern bool recipients_are_open(const Audience *audience, int64 sender_id);
+/*
+ * Whether nothing but the chat's posting keeps a member from writing to it: in a direct chat nothing between the two, its audience, in
+ * others that the account has not ended. False where it is not so plain.
+ */
+extern bool recipients_are_open(const ChatRow *chat, const Audience *audience, int64 sender_id);
 
 #endif

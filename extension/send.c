@@ -13,7 +13,7 @@
  *	 3	With a client_key: was it sent before? Then chat.repeat_message answers, and takes 2 back.
  *	 4	move_cursor: the sender's member row, which also notes that they write here; who has none is not in the chat.
  *	 5	recipients_of_message: who hears it, whether it is to be pushed to one of them, and in a direct chat whether
- *		something stands between the two.
+ *		something stands between the two, in others whether the sender's account has ended meanwhile.
  *	 6	Unless that says that all may post: guard_check_posting. Reply, mentions, files when there are any.
  *	 7	insert_message, publish, queue_push.
  *
@@ -204,7 +204,7 @@ move_cursor(Message *message)
 		chat_fail("no_such_chat", NULL, NULL);
 }
 
-/* Plain: posting is for all, and in a direct chat the two may write to each other. */
+/* Plain: posting is for all, and nothing else is against it. */
 static void
 check_posting(const Message *message, const ChatRow *chat, const Recipients *recipients)
 {

@@ -22,7 +22,17 @@ SELECT role FROM chat.set_member_role(:zoran, :group, :zelda, 'owner');
 SELECT number FROM chat.send_message(:zelda, :group, 'call me: +49 555 0199');
 SELECT number FROM chat.send_message(:zita, :group, 'who is that?');
 SELECT media FROM chat.start_call(:zelda, :group, client_key => 'zelda.erased 2');
-INSERT INTO chat.message_edits (chat_id, message_id, id, body) VALUES (:chat, :message, :message + 1, 'I was Zelda Zimmer');
+SELECT body FROM chat.edit_message(:zelda, :chat, :message, 'I am Zelda Zimmer, truly');
+SELECT pinned FROM chat.pin_message(:zoran, :chat, :message);
+SELECT count(*) FROM chat.add_reaction(:zoran, :chat, :message, 'wave');
+SELECT id AS file FROM chat.add_file_link(:zelda, 'zelda.zimmer.txt', 'text/plain', 5, 'https://files.example/zelda.zimmer') \gset
+SELECT name FROM chat.share_file(:zelda, :file, :zoran);
+SELECT id AS carrier FROM chat.send_message(:zelda, :group, 'Zimmer, plan', file_ids => ARRAY[:file], mention_ids => ARRAY[:zita]) \gset
+SELECT id AS forwarded FROM chat.forward_message(:zoran, :chat, :message, (SELECT id FROM chat.open_direct_chat(:zoran, :zita))) \gset
+SELECT (chat.delete_message(:zoran, (SELECT id FROM chat.open_direct_chat(:zoran, :zita)), :forwarded)).deleted_at IS NOT NULL AS taken_back;
+SELECT count(*) FROM chat.save_draft(:zelda, :group, 'Zelda Zimmer begins');
+SELECT count(*) FROM chat.schedule_message(:zelda, now() + interval '1 hour', :group, 'Zelda Zimmer, later');
+SELECT test.work('index_messages') > 0 AS indexed;
 
 -- Every text and jsonb value of every table, from the catalog
 CREATE FUNCTION test.personal(words text) RETURNS TABLE (place text, times bigint) LANGUAGE plpgsql AS $$
@@ -58,11 +68,62 @@ SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = 
    AND a.attname ~ '(user|owner|sender|creator|starter|actor|blocker|blocked|author|member)_id$' ORDER BY 1, 2;
 SELECT test.error('SELECT chat.export_user(1)');
 
+-- What others can read of hers, by each function there is
+CREATE TABLE test.readers AS SELECT :zelda::bigint AS zelda, :zoran::bigint AS reader, :chat::bigint AS chat, :message::bigint AS message UNION ALL SELECT :zelda, :zita, :group, :carrier;
+CREATE VIEW test.readable AS
+	SELECT 'list_messages' AS by, to_jsonb(m) AS shown FROM test.readers r, LATERAL chat.list_messages(r.reader, r.chat, page_size => 100) m
+	UNION ALL SELECT 'get_message', to_jsonb(m) FROM test.readers r, LATERAL chat.get_message(r.reader, r.chat, r.message) m
+	UNION ALL SELECT 'list_chats', to_jsonb(c) FROM test.readers r, LATERAL chat.list_chats(r.reader) c
+	UNION ALL SELECT 'get_chat', to_jsonb(c) FROM test.readers r, LATERAL chat.get_chat(r.reader, r.chat) c
+	UNION ALL SELECT 'list_pins', to_jsonb(p) FROM test.readers r, LATERAL chat.list_pins(r.reader, r.chat) p
+	UNION ALL SELECT 'list_chat_files', to_jsonb(f) FROM test.readers r, LATERAL chat.list_chat_files(r.reader, r.chat) f
+	UNION ALL SELECT 'list_message_edits', to_jsonb(e) FROM test.readers r, LATERAL chat.list_message_edits(r.reader, r.chat, r.message) e
+	UNION ALL SELECT 'list_reactions', to_jsonb(e) || '{"to": "Zelda"}' FROM test.readers r, LATERAL chat.list_reactions(r.reader, r.chat, r.message) e
+	UNION ALL SELECT 'search_messages', to_jsonb(s) FROM test.readers r, LATERAL chat.search_messages(r.reader, 'zimmer or call or note') s
+	UNION ALL SELECT 'list_events', to_jsonb(e) FROM test.readers r, LATERAL chat.list_events(r.reader, r.chat, page_size => 100) e WHERE e.type IN ('message', 'message_edited')
+	UNION ALL SELECT 'read_event', to_jsonb(e) FROM chat.events v, LATERAL chat.read_event(v.chat_id, v.id) e WHERE v.type = 'message_edited' AND v.actor_id = (SELECT zelda FROM test.readers LIMIT 1)
+	UNION ALL SELECT 'read_events', to_jsonb(e) FROM chat.read_events(0, 1000) e WHERE e.type IN ('message', 'message_edited') AND e.event ->> 'actor_id' = (SELECT zelda::text FROM test.readers LIMIT 1)
+	UNION ALL SELECT 'v_messages', to_jsonb(m) FROM chat.v_messages m WHERE m.sender_id = (SELECT zelda FROM test.readers LIMIT 1)
+	UNION ALL SELECT 'list_files', to_jsonb(f) FROM test.readers r, LATERAL chat.list_files(r.reader, 0) f
+	UNION ALL SELECT 'push', to_jsonb(chat.push_title(r.chat, r.message) || coalesce(chat.push_preview(r.chat, r.message), '')) FROM test.readers r;
+SELECT by, count(*) FILTER (WHERE shown::text ~* 'zelda|zimmer|555 0199') > 0 AS hers FROM test.readable GROUP BY by ORDER BY by;
+
 -- The password is asked for.
 SELECT user_id, error ->> 'reason' AS reason FROM chat.delete_account(:zelda, 'wrong horse');
 SELECT user_id, error ->> 'reason' AS reason FROM chat.delete_account(:zelda);
 SELECT error ->> 'reason' AS reason FROM chat.log_in('zelda.erased', 'correct horse');
 SELECT user_id = :zelda AS done, error FROM chat.delete_account(:zelda, 'correct horse');
+
+-- At once, and by a few rows, whatever is left to be removed: nobody reads anything of hers, by whatever function.
+SELECT count(*) AS kept FROM chat.messages m WHERE m.sender_id = :zelda AND m.body <> '';
+SELECT by, count(*) > 0 AS shown, count(*) FILTER (WHERE shown::text ~* 'zelda|zimmer|555 0199') AS hers FROM test.readable GROUP BY by ORDER BY by;
+SELECT deleted_at IS NOT NULL AS deleted, body, attributes, files::text, mentions, pinned, edited_at FROM chat.get_message(:zita, :group, :carrier);
+SELECT test.error(format('SELECT chat.get_file(%s, %s)', :zoran, :file)), test.error(format('SELECT chat.read_file(%s, %s)', :zita, :file));
+SELECT test.error(format('SELECT chat.forward_message(%s, %s, %s, %s)', :zoran, :chat, :message, :group)), test.error(format('SELECT chat.pin_message(%s, %s, %s)', :zoran, :chat, :message));
+SELECT (chat.remove_reaction(:zoran, :chat, :message, 'wave')).reactions::text, (chat.delete_message(:zoran, :group, :carrier)).deleted_at IS NOT NULL AS deleted;
+SELECT count(*) FROM chat.sync(:zoran, chat.id_at(now() - interval '1 hour'), 1000) s WHERE s::text ~* 'zelda|zimmer|555 0199';
+SELECT test.error(format('SELECT chat.export_user(%s)', :zelda));
+-- Nor can she do anything, though she is in the group yet.
+SELECT left_id IS NULL AS is_in FROM chat.members WHERE chat_id = :group AND user_id = :zelda;
+SELECT test.error(format('SELECT chat.send_message(%s, %s, ''x'')', :zelda, :group)), test.error(format('SELECT chat.set_typing(%s, %s)', :zelda, :group)), test.error(format('SELECT chat.list_chats(%s)', :zelda));
+SET chat.direct_tables = off;
+SELECT test.error(format('SELECT chat.send_message(%s, %s, ''x'')', :zelda, :group));
+SELECT by, count(*) > 0 AS shown, count(*) FILTER (WHERE shown::text ~* 'zelda|zimmer|555 0199') AS hers FROM test.readable GROUP BY by ORDER BY by;
+RESET chat.direct_tables;
+SELECT "check", detail FROM chat.verify() WHERE NOT ok;
+-- Again is no error, and begins nothing anew.
+SELECT user_id = :zelda AS done, error FROM chat.delete_account(:zelda, 'correct horse'), chat.erase_user(:zelda);
+SELECT value FROM chat.stats WHERE name = 'erasures';
+-- Maintenance removes it: the group first, which has another owner then, some rows at a time.
+SELECT done FROM chat.run_job('erase_users', 1);
+SELECT user_id = :zoran AS owner FROM chat.members WHERE chat_id = :group AND role = 'owner';
+SELECT test.work('erase_users') > 0 AS worked;
+SELECT count(*) AS left FROM chat.erasures;
+SELECT test.work('erase_users');
+SELECT jsonb_array_length(chat.export_user(:zelda) -> 'users') AS exported;
+DROP VIEW test.readable;
+DROP TABLE test.readers;
+SELECT "check", detail FROM chat.verify() WHERE NOT ok;
 SELECT * FROM test.personal('zelda|zimmer|555 0199');
 SELECT count(*) AS sessions FROM chat.sessions WHERE user_id = :zelda;
 SELECT error ->> 'reason' AS reason FROM chat.log_in('zelda.erased', 'correct horse');
@@ -96,6 +157,7 @@ SELECT user_name FROM chat.create_user('zelda.erased', NULL, 'https://id.example
 -- Who has no password needs none; the app erases without.
 SELECT user_id IS NOT NULL AS done FROM chat.delete_account(test.user('zelda.erased'));
 SELECT chat.erase_user(:zita);
+SELECT test.work('erase_users') > 0 AS worked;
 SELECT body FROM chat.list_messages(:zoran, :group) WHERE kind = 'user';
 -- No call for an account that is gone leaves anything.
 SELECT id AS notes FROM chat.direct_chats d, chat.chats c WHERE c.id = d.chat_id AND d.low_user_id = :zelda AND d.high_user_id = :zelda \gset

@@ -256,14 +256,14 @@ SELECT lo_unlink(:secret), lo_unlink(:empty);
 
 -- An erased user's files go; tombstones that nothing names are forgotten after event_retention.
 SELECT name FROM chat.share_file(:ivy, :one, :hal);
-SELECT chat.drop_files(:ivy), chat.drop_files(:hal);
+SELECT sum(chat.drop_files(:ivy, 100)) > 0 AS ivys, sum(chat.drop_files(:hal, 100)) > 0 AS hals FROM generate_series(1, 5);
 SELECT bytes FROM chat.file_usage WHERE user_id IN (:ivy, :hal);
 SELECT count(*) FROM chat.list_files(:ivy);
 UPDATE chat.files SET version = version - (40 * 86400000::bigint << 22) WHERE deleted;
-SELECT done > 0 AS forgotten FROM chat.run_maintenance() WHERE job = 'forget_files';
+SELECT test.work('forget_files') > 0 AS forgotten;
 SELECT count(*) = 1 AS only_what_a_message_names FROM chat.files f WHERE f.deleted AND f.content_id IS NULL AND f.id = :plan;
 SELECT count(*) FROM chat.files f WHERE f.deleted AND NOT EXISTS (SELECT FROM chat.attachments a WHERE a.file_id = f.id);
-SELECT done > 0 AS collected FROM chat.run_maintenance() WHERE job = 'collect_contents';
+SELECT test.work('collect_contents') > 0 AS collected;
 SELECT "check", detail FROM chat.verify(true) WHERE NOT ok;
 DROP TABLE sample;
 DROP VIEW test.chunks;

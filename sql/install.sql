@@ -46,9 +46,26 @@ CREATE FUNCTION test.user(name text) RETURNS bigint LANGUAGE sql AS $$ SELECT u.
 CREATE FUNCTION test.recount(chat_id bigint) RETURNS void LANGUAGE sql AS $$
 	UPDATE chat.chats c SET member_count = (SELECT count(*) FROM chat.members m WHERE m.chat_id = c.id AND m.left_id IS NULL) WHERE c.id = recount.chat_id
 $$;
+-- A job of maintenance, batch by batch until nothing is left; how many rows that were.
+CREATE FUNCTION test.work(job text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	batch record;
+	worked bigint := 0;
+BEGIN
+	LOOP
+		batch := chat.run_job(work.job);
+		IF batch.error IS NOT NULL THEN RAISE EXCEPTION '%', batch.error; END IF;
+		EXIT WHEN batch.done = 0;
+		worked := worked + batch.done;
+	END LOOP;
+	RETURN worked;
+END
+$$;
 GRANT USAGE ON SCHEMA test TO PUBLIC;
 -- Passwords are hashed as cheaply as can be.
 SELECT name, value FROM chat.set_setting('password_cost', '4');
+-- How much one batch does must not depend on the time of day.
+SELECT name, value FROM chat.set_setting('maintenance_batch_time', '1 second');
 
 -- Nothing is PUBLIC's, every SECURITY DEFINER function has a pinned search_path, everything has a COMMENT.
 SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(p.proacl) a WHERE p.pronamespace = 'chat'::regnamespace AND a.grantee = 0;

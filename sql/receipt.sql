@@ -89,7 +89,7 @@ SELECT marked_unread, unread FROM chat.get_chat(:mila, :empty);
 SELECT test.error(format('SELECT chat.mark_read(%s, %s, 1)', :mila, :empty));
 BEGIN;
 SELECT number FROM chat.send_message(:moritz, :empty, 'soon gone');
-SELECT count(*) > 0 AS dropped FROM chat.drop_messages(:empty, 9223372036854775807, 10) dropped WHERE dropped > 0;
+SELECT count(*) > 0 AS dropped FROM chat.drop_messages(:empty, 9223372036854775807, 10, now()) dropped WHERE dropped > 0;
 SELECT unread FROM chat.get_chat(:mila, :empty);
 SELECT chat.mark_all_read(:mila);
 SELECT unread FROM chat.get_chat(:mila, :empty);

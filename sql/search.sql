@@ -2,7 +2,7 @@
 \set SHOW_CONTEXT never
 SELECT count(*) FROM (SELECT chat.create_user(name) FROM unnest(ARRAY['search-theo', 'search-tina', 'search-tom', 'search-tess']) name) made;
 SELECT test.user('search-theo') AS theo, test.user('search-tina') AS tina, test.user('search-tom') AS tom, test.user('search-tess') AS tess \gset
-SELECT chat.index_messages(100000) >= 0 AS others_indexed;
+SELECT test.work('index_messages') >= 0 AS others_indexed;
 SELECT id AS chat FROM chat.open_direct_chat(:theo, :tina) \gset
 UPDATE chat.chats SET kind = 'group', member_count = 3 WHERE id = :chat;
 UPDATE chat.members m SET role = 'owner' FROM chat.chats c WHERE c.id = m.chat_id AND m.user_id = c.creator_id AND c.id = :chat;
@@ -28,7 +28,7 @@ SELECT * FROM test.searches(:theo, :tina, :tom, :tess, :chat, :other);
 SELECT chat.index_messages(4);
 SELECT count(*) FROM chat.message_words WHERE chat_id IN (:chat, :other);
 CREATE TEMP TABLE partly AS SELECT * FROM test.searches(:theo, :tina, :tom, :tess, :chat, :other);
-SELECT chat.index_messages(100000) > 0 AS indexed, chat.index_messages(100000) AS again;
+SELECT test.work('index_messages') > 0 AS indexed, test.work('index_messages') AS again;
 SELECT count(*) AS messages, count(w) AS indexed FROM chat.messages m LEFT JOIN chat.message_words w ON w.chat_id = m.chat_id AND w.message_id = m.id WHERE m.chat_id IN (:chat, :other);
 SELECT * FROM test.searches(:theo, :tina, :tom, :tess, :chat, :other);
 SELECT count(*) AS differ FROM partly p FULL JOIN test.searches(:theo, :tina, :tom, :tess, :chat, :other) s ON p.what = s.what WHERE p.found IS DISTINCT FROM s.found;
@@ -53,16 +53,16 @@ SELECT test.found(:tom, 'slow') AS tom, test.found(:tina, 'slow') AS tina;
 INSERT INTO chat.members (chat_id, user_id, visible_from) SELECT :chat, :tess, max(id) FROM chat.messages WHERE chat_id = :chat;
 SELECT number FROM chat.send_message(:theo, :chat, 'slow again');
 SELECT test.found(:tess, 'slow') AS tess;
-SELECT chat.index_messages(100000) > 0 AS indexed;
+SELECT test.work('index_messages') > 0 AS indexed;
 SELECT test.found(:tom, 'slow') AS tom, test.found(:tina, 'slow') AS tina, test.found(:tess, 'slow') AS tess;
 -- Another language: indexed again with the next maintenance.
 SELECT test.found(:tina, 'answers') AS simple;
 SELECT test.error('SELECT chat.set_setting(''search_language'', ''klingon'')');
 SELECT name, value FROM chat.set_setting('search_language', 'english');
-SELECT chat.index_messages(100000) > 0 AS indexed;
+SELECT test.work('index_messages') > 0 AS indexed;
 SELECT test.found(:tina, 'answers') AS english;
 SELECT name, value FROM chat.set_setting('search_language', 'simple');
-SELECT chat.index_messages(100000) > 0 AS indexed;
+SELECT test.work('index_messages') > 0 AS indexed;
 SELECT test.found(:tina, 'answers') AS simple, test.found(:tina, 'answer') AS answer;
 -- A deleted chat is not searched.
 UPDATE chat.chats SET deleted_id = last_event_id WHERE id = :other;
@@ -77,7 +77,7 @@ SELECT count(*) FROM chat.join_room(:theo, :hall);
 SELECT max(number) AS sent FROM generate_series(1, 3000) n, LATERAL chat.send_message(:theo, :room, concat_ws(' ', 'each', n,
 	CASE WHEN n % 2 = 0 THEN 'half' END, CASE WHEN n % 300 = 0 THEN 'some' END, CASE WHEN n % 1400 = 0 THEN 'few' END, CASE WHEN n < 40 THEN 'past' END)) s;
 SELECT max(number) AS sent FROM generate_series(1, 50) n, LATERAL chat.send_message(:tess, :hall, concat_ws(' ', 'each', n, CASE WHEN n % 10 = 0 THEN 'some few' END)) s;
-SELECT chat.index_messages(100000) > 0 AS indexed;
+SELECT test.work('index_messages') > 0 AS indexed;
 SELECT max(number) AS sent FROM generate_series(1, 5) n, LATERAL chat.send_message(:theo, :room, 'each some ' || n) s;
 SELECT count(*) FROM (SELECT max(id) AS id FROM chat.messages WHERE chat_id = :room AND body ~ 'half') m, LATERAL chat.delete_message(:theo, :room, m.id, false) d;
 CREATE FUNCTION test.differs(actor_id bigint, query text, chat_id bigint, size integer) RETURNS TABLE (looked bigint, differs boolean) LANGUAGE plpgsql AS $$

@@ -84,7 +84,9 @@ INSERT INTO test.damages (damage) VALUES
 ('UPDATE chat.push_tokens SET user_id = 7'),
 ('DELETE FROM chat.push_users'),
 ('UPDATE chat.push_users SET worker = NULL'),
-('UPDATE chat.sessions SET user_id = 7 WHERE id = 1');
+('UPDATE chat.sessions SET user_id = 7 WHERE id = 1'),
+('INSERT INTO chat.erasures (user_id, id) VALUES (:una, 1)'),
+('UPDATE chat.users SET deleted = true WHERE id = :sue');
 UPDATE test.damages SET damage = replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(damage, ':chat', :'chat'), ':club', :'club'), ':sue', :'sue'), ':tim', :'tim'), ':una', :'una'),
 	':first', :'first'), ':message', :'message'), ':mentioned', :'mentioned'), ':last', :'last'), ':file', :'file'), ':pending', :'pending');
 UPDATE test.damages SET found = test.damage(damage);

@@ -55,4 +55,4 @@ BEGIN
 	RETURN expired;
 END
 $$;
-COMMENT ON FUNCTION chat.expire_client_keys IS 'For run_maintenance: forgets at most batch keys older than 7 days, and answers how many.';
+COMMENT ON FUNCTION chat.expire_client_keys IS 'A job: forgets at most batch keys older than 7 days, and answers how many.';

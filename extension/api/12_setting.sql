@@ -63,7 +63,8 @@ LANGUAGE sql IMMUTABLE AS $$
 	('push_retry_delay', 'interval', '10 seconds', '1 second', '1 hour', 'wait before a failed push is tried again; it doubles each time'),
 	('push_attempts', 'integer', '8', '1', '30', 'failed tries after which a push is given up'),
 	('push_lifetime', 'interval', '1 day', '1 minute', '1 year', 'a push that nobody could be given by then is dropped'),
-	('maintenance_batch', 'integer', '1000', '1', '1000000', 'rows that one call of run_maintenance handles in each job')
+	('maintenance_batch', 'integer', '1000', '1', '1000000', 'rows that one batch of a job of maintenance handles at most'),
+	('maintenance_batch_time', 'interval', '20 milliseconds', '1 millisecond', '1 second', 'how long one batch may hold what others want, a chat first of all')
 $$;
 COMMENT ON FUNCTION chat.setting_defaults IS 'Every setting: its type (integer, boolean, interval, choice, language, mime types), default, lowest and highest value (of a choice: its words), and meaning.';
 

@@ -62,7 +62,7 @@ BEGIN
 	RETURN expired;
 END
 $$;
-COMMENT ON FUNCTION chat.expire_outbox IS 'For run_maintenance: deletes at most batch rows of the outbox that are older than the setting outbox_retention, and answers how many.';
+COMMENT ON FUNCTION chat.expire_outbox IS 'A job: deletes at most batch rows of the outbox that are older than the setting outbox_retention, and answers how many.';
 
 CREATE OR REPLACE FUNCTION chat.rotate_channel_key()
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

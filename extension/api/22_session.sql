@@ -535,7 +535,7 @@ BEGIN
 	RETURN expired + forgotten;
 END
 $$;
-COMMENT ON FUNCTION chat.expire_sessions IS 'For run_maintenance: removes at most batch expired sessions, as many counts of failed attempts whose time is over, and as many ends of sessions whose tokens are no good any more; answers how many.';
+COMMENT ON FUNCTION chat.expire_sessions IS 'A job: removes at most batch expired sessions, as many counts of failed attempts whose time is over, and as many ends of sessions whose tokens are no good any more; answers how many.';
 
 CREATE OR REPLACE FUNCTION chat.publish_session_end()
 RETURNS trigger LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_publish_session_end';

@@ -58,7 +58,7 @@ $$;
 COMMENT ON FUNCTION chat.log_event IS 'Logs and publishes a durable event whose id next_event gave; last of all, when the rows it is about are written. payload: its own members, ids as strings. is_entry: it stands in the timeline too, as a message of kind system with the same id.';
 
 CREATE OR REPLACE FUNCTION chat.logged_event(event chat.events)
-RETURNS json LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'chat_logged_event';
+RETURNS json LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'chat_logged_event';
 COMMENT ON FUNCTION chat.logged_event IS 'A logged event as it is published.';
 
 CREATE OR REPLACE FUNCTION chat.hidden_event(event chat.events)
@@ -334,27 +334,35 @@ COMMENT ON FUNCTION chat.publish_draft IS 'Trigger: the draft_changed event, to 
 CREATE OR REPLACE TRIGGER publish_draft AFTER INSERT OR UPDATE ON chat.drafts
 FOR EACH ROW EXECUTE FUNCTION chat.publish_draft();
 
--- For run_maintenance
+-- Jobs of maintenance
+
 CREATE OR REPLACE FUNCTION chat.count_members(batch integer)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-	counted integer;
+	ends_at timestamptz := chat.batch_end();
+	uncounted bigint;
+	counted integer := 0;
 BEGIN
-	UPDATE chat.chats c
-	   SET member_count = (SELECT count(*) FROM chat.members m WHERE m.chat_id = c.id AND m.left_id IS NULL)
-	 WHERE c.id IN (SELECT o.id FROM chat.chats o WHERE o.member_count = 0 AND o.deleted_id IS NULL LIMIT count_members.batch FOR NO KEY UPDATE SKIP LOCKED)
-	   AND EXISTS (SELECT FROM chat.members m WHERE m.chat_id = c.id AND m.left_id IS NULL);
-	GET DIAGNOSTICS counted = ROW_COUNT;
+	FOR uncounted IN
+		SELECT c.id FROM chat.chats c
+		 WHERE c.member_count = 0 AND c.deleted_id IS NULL AND EXISTS (SELECT FROM chat.members m WHERE m.chat_id = c.id AND m.left_id IS NULL)
+		 LIMIT count_members.batch FOR NO KEY UPDATE SKIP LOCKED
+	LOOP
+		UPDATE chat.chats c
+		   SET member_count = (SELECT count(*) FROM chat.members m WHERE m.chat_id = c.id AND m.left_id IS NULL)
+		 WHERE c.id = uncounted;
+		counted := counted + 1;
+		EXIT WHEN clock_timestamp() > ends_at;
+	END LOOP;
 	RETURN counted;
 END
 $$;
-COMMENT ON FUNCTION chat.count_members IS 'For run_maintenance: counts the members of at most batch chats that a dump of 0.1.0 has brought, which knew no member_count.';
+COMMENT ON FUNCTION chat.count_members IS 'A job: counts the members of at most batch chats that a dump of 0.1.0 has brought, which knew no member_count.';
 
 CREATE OR REPLACE FUNCTION chat.drop_deleted_chats(batch integer)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
 	dead bigint;
-	dropped integer;
 BEGIN
 	SELECT c.id INTO dead FROM chat.chats c
 	 WHERE c.deleted_id IS NOT NULL
@@ -364,17 +372,38 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN 0;
 	END IF;
-	dropped := chat.drop_messages(dead, 9223372036854775807, drop_deleted_chats.batch);
-	IF dropped > 0 THEN
-		RETURN dropped;
-	END IF;
-	DELETE FROM chat.drafts d USING chat.members m WHERE m.chat_id = dead AND d.user_id = m.user_id AND d.chat_id = dead;
-	DELETE FROM chat.bans b WHERE b.chat_id = dead;
-	DELETE FROM chat.search_cursors s WHERE s.chat_id = dead;
-	DELETE FROM chat.events e WHERE e.chat_id = dead;
-	DELETE FROM chat.members m WHERE m.chat_id = dead;
-	DELETE FROM chat.chats c WHERE c.id = dead;
+	RETURN coalesce(nullif(chat.drop_messages(dead, 9223372036854775807, drop_deleted_chats.batch, chat.batch_end()), 0),
+		nullif(chat.drop_chat_rows(dead, drop_deleted_chats.batch), 0), chat.drop_chat(dead));
+END
+$$;
+COMMENT ON FUNCTION chat.drop_deleted_chats IS 'A job: removes at most batch messages of one deleted chat, or, when none is left and it has been deleted for the setting event_retention, its other rows and then the chat itself; till then those who were in it can learn of its end. Answers how many rows; 0 = there is nothing to do.';
+
+CREATE OR REPLACE FUNCTION chat.drop_chat_rows(chat_id bigint, batch integer)
+RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	ids bigint[] := ARRAY(SELECT e.id FROM chat.events e WHERE e.chat_id = drop_chat_rows.chat_id ORDER BY e.id LIMIT drop_chat_rows.batch);
+	user_ids bigint[];
+BEGIN
+	DELETE FROM chat.events e WHERE e.chat_id = drop_chat_rows.chat_id AND e.id = ANY (ids);
+	user_ids := ARRAY(SELECT b.user_id FROM chat.bans b WHERE b.chat_id = drop_chat_rows.chat_id
+		 ORDER BY b.user_id LIMIT drop_chat_rows.batch - cardinality(ids));
+	DELETE FROM chat.bans b WHERE b.chat_id = drop_chat_rows.chat_id AND b.user_id = ANY (user_ids);
+	ids := ids || user_ids;
+	user_ids := ARRAY(SELECT m.user_id FROM chat.members m WHERE m.chat_id = drop_chat_rows.chat_id
+		 ORDER BY m.user_id LIMIT drop_chat_rows.batch - cardinality(ids));
+	DELETE FROM chat.drafts d WHERE d.user_id = ANY (user_ids) AND d.chat_id = drop_chat_rows.chat_id;
+	DELETE FROM chat.members m WHERE m.chat_id = drop_chat_rows.chat_id AND m.user_id = ANY (user_ids);
+	RETURN cardinality(ids || user_ids);
+END
+$$;
+COMMENT ON FUNCTION chat.drop_chat_rows IS 'Removes at most batch events, bans and members (with their drafts) of a deleted chat; answers how many.';
+
+CREATE OR REPLACE FUNCTION chat.drop_chat(chat_id bigint)
+RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM chat.search_cursors s WHERE s.chat_id = drop_chat.chat_id;
+	DELETE FROM chat.chats c WHERE c.id = drop_chat.chat_id;
 	RETURN 1;
 END
 $$;
-COMMENT ON FUNCTION chat.drop_deleted_chats IS 'For run_maintenance: removes at most batch messages of one deleted chat, or, when none is left and it has been deleted for the setting event_retention, the chat itself; till then those who were in it can learn of its end. Answers how many rows; 0 = there is nothing to do.';
+COMMENT ON FUNCTION chat.drop_chat IS 'Removes a chat of which nothing else is left; answers 1.';

@@ -255,23 +255,24 @@ COMMENT ON FUNCTION chat.end_live_sessions IS 'Ends these sessions, or all, that
 CREATE OR REPLACE FUNCTION chat.expire_presence(batch integer)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
+	step constant integer := least(expire_presence.batch, 100); -- whose rows are locked meanwhile
 	lapsed chat.leases;
 	going bigint[] := '{}';
 	ended integer;
 BEGIN
 	SELECT l.* INTO lapsed FROM chat.leases l WHERE l.expires_at <= now() ORDER BY l.id LIMIT 1 FOR UPDATE SKIP LOCKED;
 	IF FOUND THEN
-		going := ARRAY(SELECT DISTINCT s.user_id FROM chat.live_sessions s WHERE s.lease_id = lapsed.id ORDER BY 1 LIMIT expire_presence.batch);
+		going := ARRAY(SELECT DISTINCT s.user_id FROM chat.live_sessions s WHERE s.lease_id = lapsed.id ORDER BY 1 LIMIT step);
 		PERFORM chat.lock_users(going);
 		PERFORM chat.end_live_sessions(lapsed.id, going, NULL, lapsed.expires_at);
-		IF cardinality(going) < expire_presence.batch THEN
+		IF cardinality(going) < step THEN
 			DELETE FROM chat.leases l WHERE l.id = lapsed.id;
 		END IF;
 	END IF;
 
 	WITH old AS (
 		SELECT u.id FROM chat.users u WHERE u.status_until IS NOT NULL AND u.status_until <= now()
-		 ORDER BY u.id LIMIT expire_presence.batch FOR NO KEY UPDATE SKIP LOCKED
+		 ORDER BY u.id LIMIT step FOR NO KEY UPDATE SKIP LOCKED
 	)
 	UPDATE chat.users u SET status = 'online', status_text = NULL, status_until = NULL, status_version = chat.take_id(u.status_version)
 	  FROM old WHERE u.id = old.id;
@@ -279,4 +280,4 @@ BEGIN
 	RETURN cardinality(going) + ended;
 END
 $$;
-COMMENT ON FUNCTION chat.expire_presence IS 'For run_maintenance: tells the watchers of at most batch users whom a dead gateway has left behind, and of as many whose status has ended; answers how many.';
+COMMENT ON FUNCTION chat.expire_presence IS 'A job: tells the watchers of at most batch users whom a dead gateway has left behind, and of as many whose status has ended; answers how many.';

@@ -58,8 +58,8 @@ BEGIN
 		RETURN;
 	END IF;
 	PERFORM chat.check_newcomers(admit_members.chat_id, admit_members.actor_id, coming);
-	-- erase_user, which leaves the chats that it finds him in, waits for this lock; where it came first, nobody waits: it may be
-	-- waiting for the chat.
+	-- erase_user waits for this lock, and maintenance then leaves the chats that it finds him in; where it came first, nobody waits
+	-- with the chat locked.
 	IF (SELECT count(*) FROM (SELECT FROM chat.users u
 		 WHERE u.id = ANY (coming) AND NOT u.deleted ORDER BY u.id FOR KEY SHARE SKIP LOCKED) held) < cardinality(coming) THEN
 		PERFORM chat.fail('no_such_user');

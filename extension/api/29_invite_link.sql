@@ -97,7 +97,7 @@ $$;
 COMMENT ON FUNCTION chat.redeem_invite_link IS 'Joins the chat that the link is for; who is in already uses nothing up. MC404 no_such_link, the same for one that never was, has expired, was used up or revoked, or whose maker may not let others in any more; MC403 banned; MC429 chat_full, and what join_room answers.';
 GRANT EXECUTE ON FUNCTION chat.redeem_invite_link TO chat_user, chat_app; -- since 0.2.0
 
--- For run_maintenance
+-- A job of maintenance
 CREATE OR REPLACE FUNCTION chat.expire_invite_links(batch integer)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
@@ -111,4 +111,4 @@ BEGIN
 	RETURN expired;
 END
 $$;
-COMMENT ON FUNCTION chat.expire_invite_links IS 'For run_maintenance: removes at most batch invite links that let nobody in any more, and answers how many.';
+COMMENT ON FUNCTION chat.expire_invite_links IS 'A job: removes at most batch invite links that let nobody in any more, and answers how many.';

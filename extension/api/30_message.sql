@@ -1,8 +1,21 @@
+-- Whose account has ended has deleted all messages with it, though maintenance may not have come to them yet (erase_users). What shows
+-- messages takes them from here; event.c does the same to what becomes JSON.
+CREATE OR REPLACE VIEW chat.v_readable_messages AS
+SELECT m.chat_id, m.id, m.prev_id, m.number, m.kind, m.sender_id, CASE WHEN e.id IS NULL THEN m.body ELSE '' END AS body,
+	CASE WHEN e.id IS NULL THEN m.reply_to_id END AS reply_to_id, CASE WHEN e.id IS NULL THEN m.attributes END AS attributes,
+	CASE WHEN e.id IS NULL THEN m.client_key END AS client_key, CASE WHEN e.id IS NULL THEN m.edited_id END AS edited_id,
+	coalesce(m.deleted_id, e.id) AS deleted_id, CASE WHEN e.id IS NULL THEN m.expires_at END AS expires_at,
+	CASE WHEN e.id IS NULL THEN m.mention_ids END AS mention_ids, CASE WHEN e.id IS NULL THEN m.file_ids END AS file_ids,
+	CASE WHEN e.id IS NULL THEN m.reactions END AS reactions, m.pinned AND e.id IS NULL AS pinned,
+	CASE WHEN e.id IS NULL THEN m.forwarded_from END AS forwarded_from, CASE WHEN e.id IS NULL THEN m.pinned_id END AS pinned_id
+  FROM chat.messages m LEFT JOIN chat.erasures e ON e.user_id = m.sender_id AND m.kind = 'user';
+COMMENT ON VIEW chat.v_readable_messages IS 'The rows of chat.messages; those of users whose account has ended as those of deleted messages.';
+
 CREATE OR REPLACE VIEW chat.v_messages AS
 SELECT m.chat_id, m.id, CASE m.kind WHEN 'user' THEN m.number END AS number, m.kind, m.sender_id, m.body, chat.id_time(m.id) AS sent_at,
 	m.reply_to_id, m.attributes, chat.id_time(m.edited_id) AS edited_at, chat.id_time(m.deleted_id) AS deleted_at, m.expires_at,
 	m.mention_ids, m.file_ids, m.reactions, m.pinned, m.forwarded_from
-  FROM chat.messages m;
+  FROM chat.v_readable_messages m;
 COMMENT ON VIEW chat.v_messages IS 'All messages; of a deleted one only the row. number is NULL for kind system.';
 GRANT SELECT ON chat.v_messages TO chat_app; -- since 0.1.0
 
@@ -18,7 +31,7 @@ DECLARE
 	shown boolean;
 	left_id bigint;
 BEGIN
-	SELECT m.* INTO quoted FROM chat.messages m WHERE m.chat_id = reply_json.chat_id AND m.id = reply_json.reply_to_id;
+	SELECT m.* INTO quoted FROM chat.v_readable_messages m WHERE m.chat_id = reply_json.chat_id AND m.id = reply_json.reply_to_id;
 	IF NOT FOUND THEN
 		RETURN NULL;
 	ELSIF reader_id = 0 THEN
@@ -215,7 +228,7 @@ DECLARE
 	visible record := chat.visible_range(check_visible_message.chat_id, check_visible_message.user_id);
 	message chat.messages;
 BEGIN
-	SELECT m.* INTO message FROM chat.messages m
+	SELECT m.* INTO message FROM chat.v_readable_messages m
 	 WHERE m.chat_id = check_visible_message.chat_id AND m.id = check_visible_message.message_id
 	   AND m.id > visible.low AND m.id <= visible.high AND chat.is_kept(m.deleted_id, visible.high)
 	   AND NOT EXISTS (SELECT FROM chat.hidden_messages h
@@ -289,10 +302,10 @@ BEGIN
 		coalesce(m.mention_ids, '{}'),
 		CASE WHEN m.reactions IS NULL THEN '[]' ELSE chat.reactions_json(m.chat_id, m.id, m.reactions, describe_messages.reader_id) END,
 		m.attributes, m.pinned, m.forwarded_from
-	  FROM (SELECT o.* FROM chat.messages o
+	  FROM (SELECT o.* FROM chat.v_readable_messages o
 			 WHERE left_id IS NULL AND o.chat_id = describe_messages.chat_id AND o.id = ANY (describe_messages.message_ids)
 			UNION ALL
-			SELECT t.* FROM chat.messages o CROSS JOIN LATERAL chat.message_then(o, left_id) t
+			SELECT t.* FROM chat.v_readable_messages o CROSS JOIN LATERAL chat.message_then(ROW(o.*)::chat.messages, left_id) t
 			 WHERE left_id IS NOT NULL AND o.chat_id = describe_messages.chat_id AND o.id = ANY (describe_messages.message_ids)) m
 	 ORDER BY m.id;
 END
@@ -339,12 +352,12 @@ BEGIN
 	END IF;
 	visible := chat.visible_range(chat_id, actor_id);
 	down := ARRAY(
-		SELECT m.id FROM chat.messages m
+		SELECT m.id FROM chat.v_readable_messages m
 		 WHERE m.chat_id = list_messages.chat_id AND m.id > visible.low AND m.id <= visible.high AND chat.is_kept(m.deleted_id, visible.high) AND m.id < below
 		   AND NOT EXISTS (SELECT FROM chat.hidden_messages h WHERE h.user_id = actor_id AND h.chat_id = m.chat_id AND h.message_id = m.id)
 		 ORDER BY m.id DESC LIMIT CASE WHEN older > 0 THEN older + 1 ELSE 0 END);
 	up := ARRAY(
-		SELECT m.id FROM chat.messages m
+		SELECT m.id FROM chat.v_readable_messages m
 		 WHERE m.chat_id = list_messages.chat_id AND m.id > visible.low AND m.id <= visible.high AND chat.is_kept(m.deleted_id, visible.high) AND m.id >= above
 		   AND NOT EXISTS (SELECT FROM chat.hidden_messages h WHERE h.user_id = actor_id AND h.chat_id = m.chat_id AND h.message_id = m.id)
 		 ORDER BY m.id LIMIT CASE WHEN newer > 0 THEN newer + 1 ELSE 0 END);
@@ -370,6 +383,7 @@ BEGIN
 		SELECT m.id, m.sender_id, m.file_ids FROM chat.messages m
 		 WHERE m.chat_id = list_chat_files.chat_id AND m.file_ids IS NOT NULL AND m.id > visible.low AND m.id <= visible.high
 		   AND m.id < coalesce(list_chat_files.before_id, 9223372036854775807)
+		   AND NOT EXISTS (SELECT FROM chat.erasures e WHERE e.user_id = m.sender_id)
 		   AND NOT EXISTS (SELECT FROM chat.hidden_messages h
 			WHERE h.user_id = list_chat_files.actor_id AND h.chat_id = m.chat_id AND h.message_id = m.id)
 		 ORDER BY m.id DESC LIMIT size + 1
@@ -432,14 +446,15 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
 	size integer := chat.page_size(list_message_edits.page_size);
 	visible record;
+	message chat.messages;
 BEGIN
 	PERFORM chat.check_actor(list_message_edits.actor_id);
 	visible := chat.visible_range(list_message_edits.chat_id, list_message_edits.actor_id);
-	PERFORM chat.check_visible_message(list_message_edits.chat_id, list_message_edits.message_id, list_message_edits.actor_id);
+	message := chat.check_visible_message(list_message_edits.chat_id, list_message_edits.message_id, list_message_edits.actor_id);
 	RETURN QUERY
 	WITH page AS (
 		SELECT e.id, e.body FROM chat.message_edits e
-		 WHERE e.chat_id = list_message_edits.chat_id AND e.message_id = list_message_edits.message_id
+		 WHERE message.deleted_id IS NULL AND e.chat_id = list_message_edits.chat_id AND e.message_id = list_message_edits.message_id
 		   AND e.id > coalesce(list_message_edits.after_id, 0) AND e.id <= visible.high
 		 ORDER BY e.id LIMIT size + 1
 	)
@@ -567,6 +582,7 @@ FOR EACH ROW EXECUTE FUNCTION chat.publish_hidden_message();
 CREATE OR REPLACE FUNCTION chat.expire_messages(batch integer)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	ends_at timestamptz := chat.batch_end();
 	due record;
 	expired integer := 0;
 BEGIN
@@ -580,16 +596,18 @@ BEGIN
 			PERFORM chat.delete_messages_content(due.chat_id, due.id, NULL);
 			expired := expired + 1;
 		END IF;
+		EXIT WHEN clock_timestamp() > ends_at;
 	END LOOP;
 	RETURN expired;
 END
 $$;
-COMMENT ON FUNCTION chat.expire_messages IS 'Deletes for everyone at most batch messages whose expires_in is over, each once; answers how many. Chats that somebody holds wait for the next time. Part of run_maintenance.';
+COMMENT ON FUNCTION chat.expire_messages IS 'A job: deletes for everyone at most batch messages whose expires_in is over, each once; answers how many. Chats that somebody holds wait for the next time.';
 
 CREATE OR REPLACE FUNCTION chat.drop_old_messages(batch integer)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	oldest_id bigint := chat.id_at(clock_timestamp() - chat.setting_interval('message_retention'));
+	ends_at timestamptz := chat.batch_end();
 	behind bigint;
 	dropped integer := 0;
 BEGIN
@@ -603,27 +621,33 @@ BEGIN
 	LOOP
 		PERFORM FROM chat.chats c WHERE c.id = behind FOR NO KEY UPDATE SKIP LOCKED;
 		IF FOUND THEN
-			dropped := dropped + chat.drop_messages(behind, oldest_id, drop_old_messages.batch - dropped);
+			dropped := dropped + chat.drop_messages(behind, oldest_id, drop_old_messages.batch - dropped, ends_at);
 		END IF;
-		EXIT WHEN dropped >= drop_old_messages.batch;
+		EXIT WHEN dropped >= drop_old_messages.batch OR clock_timestamp() > ends_at;
 	END LOOP;
 	RETURN dropped;
 END
 $$;
-COMMENT ON FUNCTION chat.drop_old_messages IS 'By the setting message_retention: removes at most batch timeline rows that are older, without a trace and without an event; answers how many. Numbers and unread counts stay. Part of run_maintenance.';
+COMMENT ON FUNCTION chat.drop_old_messages IS 'A job, by the setting message_retention: removes at most batch timeline rows that are older, without a trace and without an event; answers how many. Numbers and unread counts stay.';
 
-CREATE OR REPLACE FUNCTION chat.drop_messages(chat_id bigint, before_id bigint, batch integer)
+CREATE OR REPLACE FUNCTION chat.drop_messages(chat_id bigint, before_id bigint, batch integer, ends_at timestamptz)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-	ids bigint[] := ARRAY(SELECT m.id FROM chat.messages m
-		WHERE m.chat_id = drop_messages.chat_id AND m.id < drop_messages.before_id ORDER BY m.id LIMIT drop_messages.batch);
+	ids bigint[];
+	dropped integer := 0;
 BEGIN
-	PERFORM chat.drop_message_parts(m) FROM chat.messages m WHERE m.chat_id = drop_messages.chat_id AND m.id = ANY (ids);
-	DELETE FROM chat.hidden_messages h USING chat.members m
-	 WHERE m.chat_id = drop_messages.chat_id AND h.user_id = m.user_id AND h.chat_id = m.chat_id AND h.message_id <= ids[cardinality(ids)];
-	DELETE FROM chat.calls c WHERE c.chat_id = drop_messages.chat_id AND c.id = ANY (ids);
-	DELETE FROM chat.messages m WHERE m.chat_id = drop_messages.chat_id AND m.id = ANY (ids);
-	RETURN cardinality(ids);
+	LOOP
+		ids := ARRAY(SELECT m.id FROM chat.messages m
+			WHERE m.chat_id = drop_messages.chat_id AND m.id < drop_messages.before_id ORDER BY m.id LIMIT least(drop_messages.batch - dropped, 20));
+		EXIT WHEN ids = '{}';
+		PERFORM chat.drop_message_parts(m) FROM chat.messages m WHERE m.chat_id = drop_messages.chat_id AND m.id = ANY (ids);
+		DELETE FROM chat.hidden_messages h WHERE h.chat_id = drop_messages.chat_id AND h.message_id = ANY (ids);
+		DELETE FROM chat.calls c WHERE c.chat_id = drop_messages.chat_id AND c.id = ANY (ids);
+		DELETE FROM chat.messages m WHERE m.chat_id = drop_messages.chat_id AND m.id = ANY (ids);
+		dropped := dropped + cardinality(ids);
+		EXIT WHEN clock_timestamp() > drop_messages.ends_at;
+	END LOOP;
+	RETURN dropped;
 END
 $$;
-COMMENT ON FUNCTION chat.drop_messages IS 'Removes at most batch of a chat''s oldest timeline rows before an id, with all that belongs to them; under the chat''s lock.';
+COMMENT ON FUNCTION chat.drop_messages IS 'Removes at most batch of a chat''s oldest timeline rows before an id, with all that belongs to them, until ends_at; under the chat''s lock.';

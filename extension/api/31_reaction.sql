@@ -91,7 +91,7 @@ BEGIN
 	PERFORM chat.lock_chat(remove_reaction.chat_id);
 	PERFORM chat.check_member(remove_reaction.chat_id, remove_reaction.actor_id);
 	message := chat.check_visible_message(remove_reaction.chat_id, remove_reaction.message_id, remove_reaction.actor_id);
-	IF chat.has_reaction(remove_reaction.actor_id, remove_reaction.chat_id, remove_reaction.message_id, remove_reaction.emoji) THEN
+	IF message.deleted_id IS NULL AND chat.has_reaction(remove_reaction.actor_id, remove_reaction.chat_id, remove_reaction.message_id, remove_reaction.emoji) THEN
 		PERFORM chat.change_reaction(remove_reaction.actor_id, message, remove_reaction.emoji, -1);
 	END IF;
 	RETURN chat.describe_message(remove_reaction.chat_id, remove_reaction.message_id, remove_reaction.actor_id);
@@ -106,14 +106,15 @@ RETURNS SETOF chat.reaction_page LANGUAGE plpgsql STABLE SECURITY DEFINER SET se
 DECLARE
 	size integer := chat.page_size(list_reactions.page_size);
 	visible record;
+	message chat.messages;
 BEGIN
 	PERFORM chat.check_actor(list_reactions.actor_id);
 	visible := chat.visible_range(list_reactions.chat_id, list_reactions.actor_id);
-	PERFORM chat.check_visible_message(list_reactions.chat_id, list_reactions.message_id, list_reactions.actor_id);
+	message := chat.check_visible_message(list_reactions.chat_id, list_reactions.message_id, list_reactions.actor_id);
 	RETURN QUERY
 	WITH page AS (
 		SELECT r.id, r.user_id, r.emoji FROM chat.reactions r
-		 WHERE r.chat_id = list_reactions.chat_id AND r.message_id = list_reactions.message_id
+		 WHERE message.deleted_id IS NULL AND r.chat_id = list_reactions.chat_id AND r.message_id = list_reactions.message_id
 		   AND (list_reactions.emoji IS NULL OR r.emoji = list_reactions.emoji) AND r.id > coalesce(list_reactions.after_id, 0)
 		   AND r.id <= visible.high
 		 ORDER BY r.id LIMIT size + 1

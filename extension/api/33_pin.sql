@@ -52,7 +52,7 @@ BEGIN
 	PERFORM chat.check_actor(list_pins.actor_id);
 	visible := chat.visible_range(list_pins.chat_id, list_pins.actor_id);
 	page := ARRAY(
-		SELECT m.id FROM chat.messages m
+		SELECT m.id FROM chat.v_readable_messages m
 		 WHERE m.chat_id = list_pins.chat_id AND m.pinned AND m.id > visible.low AND m.id <= visible.high
 		   AND coalesce(m.pinned_id, 0) <= visible.high
 		   AND m.id < coalesce(list_pins.before_id, 9223372036854775807)

@@ -94,6 +94,7 @@ GRANT EXECUTE ON FUNCTION chat.cancel_scheduled_message TO chat_user, chat_app; 
 CREATE OR REPLACE FUNCTION chat.send_scheduled(batch integer)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	ends_at timestamptz := chat.batch_end();
 	due chat.scheduled_messages;
 	handled integer := 0;
 BEGIN
@@ -109,13 +110,19 @@ BEGIN
 			 ORDER BY s.send_at, s.id LIMIT send_scheduled.batch FOR UPDATE SKIP LOCKED
 		) SELECT c.* FROM claimed c ORDER BY c.chat_id, c.send_at, c.id
 	LOOP
+		-- Nobody is kept waiting for one chat while it is another that is held.
+		IF handled > 0 THEN
+			PERFORM FROM chat.chats c WHERE c.id = due.chat_id FOR NO KEY UPDATE SKIP LOCKED;
+			CONTINUE WHEN NOT FOUND;
+		END IF;
 		PERFORM chat.send_due(due);
 		handled := handled + 1;
+		EXIT WHEN clock_timestamp() > ends_at;
 	END LOOP;
 	RETURN handled;
 END
 $$;
-COMMENT ON FUNCTION chat.send_scheduled IS 'Sends at most batch scheduled messages whose time has come, each once however many sessions run this; answers how many it has dealt with. Part of run_maintenance.';
+COMMENT ON FUNCTION chat.send_scheduled IS 'Sends at most batch scheduled messages whose time has come, each once however many sessions run this; answers how many it has dealt with. A job.';
 
 CREATE OR REPLACE FUNCTION chat.send_due(due chat.scheduled_messages)
 RETURNS void LANGUAGE plpgsql AS $$

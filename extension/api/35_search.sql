@@ -25,56 +25,90 @@ END
 $$;
 COMMENT ON FUNCTION chat.index_message IS 'An edited message, if the search index has it already; under the chat''s lock, which index_messages takes too.';
 
+-- It goes round the chats, so that what a batch has passed is not looked at again by the next one.
 CREATE OR REPLACE FUNCTION chat.index_messages(batch integer)
 RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 DECLARE
+	reached bigint := chat.claim_job('index_messages');
+	ends_at timestamptz;
 	behind bigint;
 	indexed integer := 0;
 BEGIN
-	FOR behind IN
-		SELECT c.id FROM chat.chats c LEFT JOIN chat.search_cursors s ON s.chat_id = c.id
-		 WHERE c.deleted_id IS NULL
-		   AND (s.chat_id IS NULL OR s.indexed_id < c.last_event_id OR s.language <> chat.setting_text('search_language'))
-		 ORDER BY c.id LIMIT index_messages.batch
-	LOOP
+	FOR behind IN SELECT l.id FROM chat.lagging_chats(reached, index_messages.batch) l LOOP
+		ends_at := coalesce(ends_at, chat.batch_end());
 		PERFORM FROM chat.chats c WHERE c.id = behind AND c.deleted_id IS NULL FOR NO KEY UPDATE SKIP LOCKED;
 		IF FOUND THEN
-			indexed := indexed + chat.index_chat(behind, index_messages.batch - indexed);
+			indexed := indexed + chat.index_chat(behind, index_messages.batch - indexed, ends_at);
 		END IF;
-		EXIT WHEN indexed >= index_messages.batch;
+		reached := behind;
+		EXIT WHEN indexed >= index_messages.batch OR clock_timestamp() > ends_at;
 	END LOOP;
+	UPDATE chat.maintenance m SET position = reached WHERE m.job = 'index_messages' AND m.position <> reached;
 	RETURN indexed;
 END
 $$;
-COMMENT ON FUNCTION chat.index_messages IS 'Brings at most batch timeline rows of chats that have changed into the search index; answers how many. Holds the chats meanwhile: small batches. A chat that somebody holds waits for the next time. Part of run_maintenance.';
+COMMENT ON FUNCTION chat.index_messages IS 'A job: brings at most batch timeline rows of chats that have changed into the search index; answers how many. Holds the chats meanwhile. A chat that somebody holds waits for the next time.';
+CREATE OR REPLACE FUNCTION chat.lagging_chats(after_id bigint, wanted integer)
+RETURNS TABLE (id bigint) LANGUAGE sql STABLE AS $$
+	WITH behind AS NOT MATERIALIZED (
+		SELECT c.id FROM chat.chats c LEFT JOIN chat.search_cursors s ON s.chat_id = c.id
+		 WHERE c.deleted_id IS NULL
+		   AND (s.chat_id IS NULL OR s.indexed_id < c.last_event_id OR s.language <> chat.setting_text('search_language'))
+	)
+	(SELECT b.id FROM behind b WHERE b.id > lagging_chats.after_id ORDER BY b.id LIMIT lagging_chats.wanted)
+	UNION ALL (SELECT b.id FROM behind b WHERE b.id <= lagging_chats.after_id ORDER BY b.id LIMIT lagging_chats.wanted)
+	 LIMIT lagging_chats.wanted
+$$;
+COMMENT ON FUNCTION chat.lagging_chats IS 'The next chats after this one, going round, of which the search index has not all.';
 
-CREATE OR REPLACE FUNCTION chat.index_chat(chat_id bigint, batch integer)
+CREATE OR REPLACE FUNCTION chat.index_chat(chat_id bigint, batch integer, ends_at timestamptz)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
 	present_language text := chat.setting_text('search_language');
+	step integer;
 	found_rows integer;
 	reached bigint;
+	last_id bigint;
+	indexed integer := 0;
 BEGIN
 	DELETE FROM chat.search_cursors s WHERE s.chat_id = index_chat.chat_id AND s.language <> present_language;
 	IF FOUND THEN
 		DELETE FROM chat.message_words w WHERE w.chat_id = index_chat.chat_id;
 	END IF;
 	INSERT INTO chat.search_cursors (chat_id, indexed_id, language) VALUES (index_chat.chat_id, 0, present_language) ON CONFLICT DO NOTHING;
-	WITH next AS (
-		SELECT m.* FROM chat.messages m JOIN chat.search_cursors s ON s.chat_id = m.chat_id
-		 WHERE m.chat_id = index_chat.chat_id AND m.id > s.indexed_id ORDER BY m.id LIMIT index_chat.batch
-	), added AS (
-		INSERT INTO chat.message_words (chat_id, message_id, words)
-		SELECT n.chat_id, n.id, chat.words_of(ROW(n.*)::chat.messages) FROM next n WHERE n.kind = 'user' AND n.deleted_id IS NULL
-	)
-	SELECT count(*), max(n.id) INTO found_rows, reached FROM next n;
-	UPDATE chat.search_cursors s
-	   SET indexed_id = CASE WHEN found_rows < index_chat.batch THEN (SELECT c.last_event_id FROM chat.chats c WHERE c.id = s.chat_id) ELSE reached END
-	 WHERE s.chat_id = index_chat.chat_id;
-	RETURN found_rows;
+	SELECT s.indexed_id INTO reached FROM chat.search_cursors s WHERE s.chat_id = index_chat.chat_id;
+	LOOP
+		step := least(index_chat.batch - indexed, 16);
+		WITH next AS (
+			SELECT m.* FROM chat.messages m WHERE m.chat_id = index_chat.chat_id AND m.id > reached ORDER BY m.id LIMIT step
+		), added AS (
+			INSERT INTO chat.message_words (chat_id, message_id, words)
+			SELECT n.chat_id, n.id, chat.words_of(ROW(n.*)::chat.messages) FROM next n WHERE n.kind = 'user' AND n.deleted_id IS NULL
+		)
+		SELECT count(*), max(n.id) INTO found_rows, last_id FROM next n;
+		indexed := indexed + found_rows;
+		reached := CASE WHEN found_rows < step THEN (SELECT c.last_event_id FROM chat.chats c WHERE c.id = index_chat.chat_id) ELSE last_id END;
+		EXIT WHEN found_rows < step OR indexed >= index_chat.batch OR clock_timestamp() > index_chat.ends_at;
+	END LOOP;
+	UPDATE chat.search_cursors s SET indexed_id = reached WHERE s.chat_id = index_chat.chat_id;
+	RETURN indexed;
 END
 $$;
-COMMENT ON FUNCTION chat.index_chat IS 'index_messages for one chat, whose lock the caller holds.';
+COMMENT ON FUNCTION chat.index_chat IS 'index_messages for one chat, whose lock the caller holds, until ends_at.';
+
+-- A search must not tell either which messages of an account that has ended had a word.
+CREATE OR REPLACE FUNCTION chat.without_erased(wanted tsquery)
+RETURNS tsquery LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	erased_id bigint;
+BEGIN
+	FOR erased_id IN SELECT e.user_id FROM chat.erasures e LOOP
+		wanted := wanted && !! chat.exactly(chat.sender_word(erased_id));
+	END LOOP;
+	RETURN wanted;
+END
+$$;
+COMMENT ON FUNCTION chat.without_erased IS 'The query, for messages of others than those whose account has ended and is being removed.';
 
 CREATE OR REPLACE FUNCTION chat.parse_query(query text)
 RETURNS tsquery LANGUAGE plpgsql STABLE AS $$
@@ -114,7 +148,7 @@ BEGIN
 	END IF;
 	RETURN QUERY
 	WITH page AS (
-		SELECT f.chat_id, f.id FROM chat.find_messages(search_messages.actor_id, wanted, search_messages.chat_id,
+		SELECT f.chat_id, f.id FROM chat.find_messages(search_messages.actor_id, chat.without_erased(wanted), search_messages.chat_id,
 			coalesce(search_messages.before_id, 9223372036854775807), size + 1) f
 	)
 	SELECT d.*, (SELECT count(*) > size FROM page)

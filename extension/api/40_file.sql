@@ -1,10 +1,19 @@
 -- Files: content stands in chunks, once for all files with the same bytes; a file is a name and an owner of content, or a
 -- link to a document elsewhere. Locks: chat, then file, then the owner's file_usage, then content.
 
+-- Whose account has ended has deleted all files with it, as v_readable_messages says of messages.
+CREATE OR REPLACE VIEW chat.v_readable_files AS
+SELECT f.id, f.owner_id, CASE WHEN e.id IS NULL THEN f.name ELSE '' END AS name,
+	CASE WHEN e.id IS NULL THEN f.mime_type ELSE 'application/octet-stream' END AS mime_type, CASE WHEN e.id IS NULL THEN f.size END AS size,
+	CASE WHEN e.id IS NULL THEN f.content_id END AS content_id, CASE WHEN e.id IS NULL THEN f.url END AS url,
+	f.deleted OR e.id IS NOT NULL AS deleted, f.version
+  FROM chat.files f LEFT JOIN chat.erasures e ON e.user_id = f.owner_id;
+COMMENT ON VIEW chat.v_readable_files IS 'The rows of chat.files; those of users whose account has ended as those of deleted files.';
+
 CREATE OR REPLACE VIEW chat.v_files AS
 SELECT f.id, f.owner_id, f.name, f.mime_type, f.size, encode(c.sha256, 'hex') AS sha256, f.url, chat.id_time(f.id) AS created_at,
 	ARRAY(SELECT s.user_id FROM chat.file_shares s WHERE s.file_id = f.id AND s.shared ORDER BY s.user_id) AS shared_with, f.deleted, f.version
-  FROM chat.files f LEFT JOIN chat.contents c ON c.id = f.content_id;
+  FROM chat.v_readable_files f LEFT JOIN chat.contents c ON c.id = f.content_id;
 COMMENT ON VIEW chat.v_files IS 'Files as their owners see them; shared_with is nobody else''s business.';
 
 CREATE OR REPLACE VIEW chat.v_uploads AS
@@ -20,7 +29,7 @@ RETURNS json LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN (SELECT coalesce(json_agg(json_build_object('id', f.id::text, 'name', f.name, 'mime_type', f.mime_type, 'size', f.size::text,
 			'url', f.url, 'deleted', f.deleted) ORDER BY i.position), '[]')
-	  FROM unnest(files_json.file_ids) WITH ORDINALITY AS i (id, position) JOIN chat.files f ON f.id = i.id);
+	  FROM unnest(files_json.file_ids) WITH ORDINALITY AS i (id, position) JOIN chat.v_readable_files f ON f.id = i.id);
 END
 $$;
 COMMENT ON FUNCTION chat.files_json IS 'The files of a message: [{id, name, mime_type, size, url, deleted}], in the order of file_ids.';
@@ -51,7 +60,7 @@ RETURNS chat.files LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	file chat.files;
 BEGIN
-	SELECT f.* INTO file FROM chat.files f
+	SELECT f.* INTO file FROM chat.v_readable_files f
 	 WHERE f.id = check_readable_file.file_id AND NOT f.deleted AND chat.can_read_file(f.id, check_readable_file.user_id);
 	IF NOT FOUND THEN
 		PERFORM chat.fail('no_such_file');
@@ -219,7 +228,7 @@ RETURNS bigint LANGUAGE sql VOLATILE AS $$
 	UPDATE chat.contents c SET use_count = c.use_count + 1
 	 WHERE c.sha256 = use_readable_content.sha256 AND c.size = use_readable_content.size
 	   AND EXISTS (SELECT FROM (
-			SELECT f.id FROM chat.files f WHERE f.content_id = c.id
+			SELECT f.id FROM chat.files f WHERE f.content_id = c.id AND NOT EXISTS (SELECT FROM chat.erasures e WHERE e.user_id = f.owner_id)
 			 ORDER BY f.owner_id = use_readable_content.user_id DESC LIMIT 100) f
 		 WHERE chat.can_read_file(f.id, use_readable_content.user_id))
 	RETURNING c.id
@@ -470,8 +479,8 @@ GRANT EXECUTE ON FUNCTION chat.read_file TO chat_user, chat_app; -- since 0.2.0
 CREATE OR REPLACE VIEW chat.v_listed_files AS
 SELECT f.owner_id AS user_id, f.id, f.owner_id, f.name, f.mime_type, f.size, f.sha256, f.url, f.deleted, f.version FROM chat.v_files f
 UNION ALL
-SELECT s.user_id, s.file_id, f.owner_id, coalesce(f.name, ''), f.mime_type, f.size, f.sha256, f.url, NOT s.shared, s.version
-  FROM chat.file_shares s LEFT JOIN chat.v_files f ON f.id = s.file_id AND s.shared;
+SELECT s.user_id, s.file_id, f.owner_id, coalesce(f.name, ''), f.mime_type, f.size, f.sha256, f.url, f.id IS NULL, s.version
+  FROM chat.file_shares s LEFT JOIN chat.v_files f ON f.id = s.file_id AND s.shared AND NOT f.deleted;
 COMMENT ON VIEW chat.v_listed_files IS 'list_files by user; version is that of the row, deleted: it has gone from his list, and nothing but the id is left.';
 
 CREATE OR REPLACE FUNCTION chat.list_files(actor_id bigint, changed_after_id bigint DEFAULT NULL, page_size integer DEFAULT NULL)
@@ -571,7 +580,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.delete_file IS 'Deletes one''s own file for everybody: messages that carry it show it as deleted, shares end, a profile''s avatar is none any more. Its quota is free at once, its content goes with the next run_maintenance unless other files have the same. Again is no error. MC403 not_owner; MC404 no_such_file.';
+COMMENT ON FUNCTION chat.delete_file IS 'Deletes one''s own file for everybody: messages that carry it show it as deleted, shares end, a profile''s avatar is none any more. Its quota is free at once, its content goes with the next maintenance unless other files have the same. Again is no error. MC403 not_owner; MC404 no_such_file.';
 GRANT EXECUTE ON FUNCTION chat.delete_file TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.drop_file(file chat.files)
@@ -589,26 +598,39 @@ END
 $$;
 COMMENT ON FUNCTION chat.drop_file IS 'Deletes a file that the caller has locked and found not deleted.';
 
-CREATE OR REPLACE FUNCTION chat.drop_files(owner_id bigint)
-RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+-- A file is shared with nobody any more before it goes, as that may be many.
+CREATE OR REPLACE FUNCTION chat.drop_files(owner_id bigint, batch integer)
+RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	step integer := least(drop_files.batch, 20);
+	file_ids bigint[] := ARRAY(SELECT f.id FROM chat.files f WHERE f.owner_id = drop_files.owner_id AND NOT f.deleted ORDER BY f.version LIMIT step);
+	upload_ids bigint[] := ARRAY(SELECT u.id FROM chat.uploads u WHERE u.owner_id = drop_files.owner_id LIMIT step);
+	unshared integer;
 BEGIN
-	-- Two who have the same files may be erased at the same time: contents in the order of their ids, in the place that they have
-	-- among the locks.
-	PERFORM count(*) FROM (SELECT FROM chat.files f WHERE f.owner_id = drop_files.owner_id AND NOT f.deleted ORDER BY f.id FOR NO KEY UPDATE) locked;
-	PERFORM count(*) FROM (SELECT FROM chat.uploads u WHERE u.owner_id = drop_files.owner_id ORDER BY u.id FOR UPDATE) locked;
+	WITH picked AS (
+		SELECT s.file_id, s.user_id FROM chat.file_shares s
+		 WHERE s.shared AND (s.file_id = ANY (file_ids) OR s.user_id = drop_files.owner_id) LIMIT least(drop_files.batch, 100)
+	)
+	UPDATE chat.file_shares s SET shared = false, version = chat.take_id(s.version)
+	  FROM picked o WHERE s.file_id = o.file_id AND s.user_id = o.user_id;
+	GET DIAGNOSTICS unshared = ROW_COUNT;
+	IF unshared > 0 THEN
+		RETURN unshared;
+	END IF;
+	-- Others have files with the same content: contents in the order of their ids, in the place that they have among the locks.
+	PERFORM count(*) FROM (SELECT FROM chat.files f WHERE f.id = ANY (file_ids) ORDER BY f.id FOR NO KEY UPDATE) locked;
+	PERFORM count(*) FROM (SELECT FROM chat.uploads u WHERE u.id = ANY (upload_ids) ORDER BY u.id FOR UPDATE) locked;
 	PERFORM FROM chat.file_usage u WHERE u.user_id = drop_files.owner_id FOR NO KEY UPDATE;
 	PERFORM count(*) FROM (SELECT FROM chat.contents c WHERE c.id IN (
-			SELECT f.content_id FROM chat.files f WHERE f.owner_id = drop_files.owner_id
-			UNION ALL SELECT u.content_id FROM chat.uploads u WHERE u.owner_id = drop_files.owner_id)
+			SELECT f.content_id FROM chat.files f WHERE f.id = ANY (file_ids)
+			UNION ALL SELECT u.content_id FROM chat.uploads u WHERE u.id = ANY (upload_ids))
 		 ORDER BY c.id FOR NO KEY UPDATE) locked;
-	PERFORM chat.drop_file(own.file) FROM (
-		SELECT f AS file FROM chat.files f WHERE f.owner_id = drop_files.owner_id AND NOT f.deleted ORDER BY f.id FOR NO KEY UPDATE) own;
-	PERFORM chat.drop_upload(own.upload) FROM (
-		SELECT u AS upload FROM chat.uploads u WHERE u.owner_id = drop_files.owner_id ORDER BY u.id FOR UPDATE) own;
-	UPDATE chat.file_shares s SET shared = false, version = chat.take_id(s.version) WHERE s.user_id = drop_files.owner_id AND s.shared;
+	PERFORM chat.drop_file(f) FROM chat.files f WHERE f.id = ANY (file_ids);
+	PERFORM chat.drop_upload(u) FROM chat.uploads u WHERE u.id = ANY (upload_ids);
+	RETURN cardinality(file_ids || upload_ids);
 END
 $$;
-COMMENT ON FUNCTION chat.drop_files IS 'For erasing a user: deletes all his files and uploads, and what others have shared with him is shared no more.';
+COMMENT ON FUNCTION chat.drop_files IS 'For erasing a user: deletes at most batch of his files and uploads, after what he has shared and what others have shared with him is shared no more; answers how many of these rows.';
 
 CREATE OR REPLACE FUNCTION chat.drop_upload(upload chat.uploads)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -763,7 +785,8 @@ DECLARE
 	made oid;
 BEGIN
 	PERFORM chat.check_large_objects();
-	SELECT f.* INTO file FROM chat.files f WHERE f.id = export_large_object.file_id AND NOT f.deleted FOR SHARE;
+	SELECT f.* INTO file FROM chat.files f
+	 WHERE f.id = export_large_object.file_id AND NOT f.deleted AND NOT EXISTS (SELECT FROM chat.erasures e WHERE e.user_id = f.owner_id) FOR SHARE;
 	IF NOT FOUND THEN
 		PERFORM chat.fail('no_such_file');
 	ELSIF file.url IS NOT NULL THEN
@@ -777,40 +800,48 @@ $$;
 COMMENT ON FUNCTION chat.export_large_object IS 'Copies a file into a new large object, which is the caller''s to read and to remove. MC400 no_large_objects where the database has none; MC404 no_such_file; MC409 file_is_link.';
 GRANT EXECUTE ON FUNCTION chat.export_large_object TO chat_app; -- since 0.2.0
 
--- For run_maintenance
+-- Jobs of maintenance
 
 CREATE OR REPLACE FUNCTION chat.expire_uploads(batch integer)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-	expired integer;
+	ends_at timestamptz := chat.batch_end();
+	upload chat.uploads;
+	expired integer := 0;
 BEGIN
-	WITH old AS MATERIALIZED (
-		SELECT u AS upload FROM chat.uploads u WHERE u.id < chat.id_at(now() - chat.setting_interval('upload_lifetime'))
+	FOR upload IN
+		SELECT u.* FROM chat.uploads u WHERE u.id < chat.id_at(now() - chat.setting_interval('upload_lifetime'))
 		 ORDER BY u.owner_id, u.id LIMIT expire_uploads.batch FOR UPDATE SKIP LOCKED
-	)
-	SELECT count(chat.drop_upload(o.upload)) INTO expired FROM old o;
+	LOOP
+		PERFORM chat.drop_upload(upload);
+		expired := expired + 1;
+		EXIT WHEN clock_timestamp() > ends_at;
+	END LOOP;
 	RETURN expired;
 END
 $$;
-COMMENT ON FUNCTION chat.expire_uploads IS 'For run_maintenance: drops at most batch uploads older than the setting upload_lifetime, and answers how many.';
+COMMENT ON FUNCTION chat.expire_uploads IS 'A job: drops at most batch uploads older than the setting upload_lifetime, and answers how many.';
 
 CREATE OR REPLACE FUNCTION chat.collect_contents(batch integer)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-	collected bigint[];
+	ends_at timestamptz := chat.batch_end();
+	unused bigint;
+	collected integer := 0;
 BEGIN
 	-- A finish_upload with the same bytes has the row locked, or waits here and then makes it anew.
-	WITH unused AS (
+	FOR unused IN
 		SELECT c.id FROM chat.contents c WHERE c.use_count = 0 ORDER BY c.id LIMIT collect_contents.batch FOR UPDATE SKIP LOCKED
-	), gone AS (
-		DELETE FROM chat.contents c USING unused u WHERE c.id = u.id RETURNING c.id
-	)
-	SELECT coalesce(array_agg(g.id), '{}') INTO collected FROM gone g;
-	DELETE FROM chat.chunks k WHERE k.content_id = ANY (collected);
-	RETURN cardinality(collected);
+	LOOP
+		DELETE FROM chat.contents c WHERE c.id = unused;
+		DELETE FROM chat.chunks k WHERE k.content_id = unused;
+		collected := collected + 1;
+		EXIT WHEN clock_timestamp() > ends_at;
+	END LOOP;
+	RETURN collected;
 END
 $$;
-COMMENT ON FUNCTION chat.collect_contents IS 'For run_maintenance: deletes at most batch contents that no file has any more, and answers how many.';
+COMMENT ON FUNCTION chat.collect_contents IS 'A job: deletes at most batch contents that no file has any more, and answers how many.';
 
 CREATE OR REPLACE FUNCTION chat.forget_files(batch integer)
 RETURNS integer LANGUAGE plpgsql AS $$
@@ -832,4 +863,4 @@ BEGIN
 	RETURN cardinality(forgotten);
 END
 $$;
-COMMENT ON FUNCTION chat.forget_files IS 'For run_maintenance: removes at most batch rows of files that were deleted before the setting event_retention and that nothing names, and answers how many.';
+COMMENT ON FUNCTION chat.forget_files IS 'A job: removes at most batch rows of files that were deleted before the setting event_retention and that nothing names, and answers how many.';

@@ -52,7 +52,7 @@ COMMENT ON VIEW chat.v_audience IS 'Who hears what happens in a chat, its member
 CREATE OR REPLACE FUNCTION chat.wants_push(user_id bigint, chat_id bigint, message_id bigint)
 RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
-	RETURN EXISTS (SELECT FROM chat.members m JOIN chat.messages g ON g.chat_id = m.chat_id AND g.id = wants_push.message_id
+	RETURN EXISTS (SELECT FROM chat.members m JOIN chat.v_readable_messages g ON g.chat_id = m.chat_id AND g.id = wants_push.message_id
 		  JOIN chat.chats c ON c.id = m.chat_id
 		 WHERE m.chat_id = wants_push.chat_id AND m.user_id = wants_push.user_id AND m.left_id IS NULL AND c.deleted_id IS NULL
 		   AND (m.muted_until IS NULL OR m.muted_until <= now()) AND m.read_id < g.id AND g.deleted_id IS NULL AND g.sender_id <> m.user_id
@@ -60,11 +60,11 @@ BEGIN
 		   AND NOT EXISTS (SELECT FROM chat.hidden_messages h
 			WHERE h.user_id = m.user_id AND h.chat_id = m.chat_id AND h.message_id = g.id)
 		   AND NOT (c.kind = 'direct' AND chat.are_blocked(m.user_id, g.sender_id)))
-		AND NOT EXISTS (SELECT FROM chat.users u WHERE u.id = wants_push.user_id AND u.suspended_until > now())
+		AND NOT EXISTS (SELECT FROM chat.users u WHERE u.id = wants_push.user_id AND (u.suspended_until > now() OR u.deleted))
 		AND NOT chat.is_live(wants_push.user_id);
 END
 $$;
-COMMENT ON FUNCTION chat.wants_push IS 'Whether the message is still to be pushed to him: he is in the chat, which is not deleted, has neither muted it nor read or hidden the message, which is neither deleted nor expired, in a direct chat nobody of the two has blocked the other, he is not suspended, and has no live session.';
+COMMENT ON FUNCTION chat.wants_push IS 'Whether the message is still to be pushed to him: he is in the chat, which is not deleted, has neither muted it nor read or hidden the message, which is neither deleted nor expired, in a direct chat nobody of the two has blocked the other, he is not suspended, has an account, and no live session.';
 
 -- One worker at a time: rows of a user come in the order of messages.
 CREATE OR REPLACE FUNCTION chat.expand_pushes(batch integer)
@@ -190,8 +190,8 @@ RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	RETURN (SELECT CASE WHEN c.kind <> 'direct' THEN coalesce(u.display_name || ': ', '') ELSE '' END
 		|| CASE WHEN m.body <> '' THEN left(m.body, 100)
-			ELSE coalesce((SELECT string_agg(f.name, ', ' ORDER BY f.id) FROM chat.files f WHERE f.id = ANY (m.file_ids)), '') END
-	  FROM chat.chats c JOIN chat.messages m ON m.chat_id = c.id LEFT JOIN chat.users u ON u.id = m.sender_id
+			ELSE coalesce((SELECT string_agg(f.name, ', ' ORDER BY f.id) FROM chat.v_readable_files f WHERE f.id = ANY (m.file_ids)), '') END
+	  FROM chat.chats c JOIN chat.v_readable_messages m ON m.chat_id = c.id LEFT JOIN chat.users u ON u.id = m.sender_id
 	 WHERE c.id = push_preview.chat_id AND m.id = push_preview.message_id);
 END
 $$;
@@ -244,7 +244,7 @@ $$;
 COMMENT ON FUNCTION chat.retry_push IS 'The push failed: it comes up again after the setting push_retry_delay, twice that the next time, and so on up to an hour; after push_attempts failures it is given up. Later pushes to the same device wait for it. error: why, at most 1,000 characters, kept beside the push in chat.pushes for the operator.';
 GRANT EXECUTE ON FUNCTION chat.retry_push TO chat_push, chat_app; -- since 0.2.0
 
--- For run_maintenance
+-- A job of maintenance
 CREATE OR REPLACE FUNCTION chat.expire_pushes(batch integer)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
@@ -268,4 +268,4 @@ BEGIN
 	RETURN unqueued + expired;
 END
 $$;
-COMMENT ON FUNCTION chat.expire_pushes IS 'For run_maintenance: drops pushes of at most batch messages and users that are older than the setting push_lifetime, and answers how many.';
+COMMENT ON FUNCTION chat.expire_pushes IS 'A job: drops pushes of at most batch messages and users that are older than the setting push_lifetime, and answers how many.';

@@ -122,9 +122,19 @@ LANGUAGE sql STABLE AS $$
 		LEFT JOIN chat.users u ON u.id = t.user_id WHERE u.id IS NULL)),
 	('push: users', (SELECT min(format('push %s of user %s', p.id, p.user_id)) FROM chat.pushes p
 		LEFT JOIN chat.push_users u ON u.user_id = p.user_id WHERE u.user_id IS NULL OR p.taken AND u.worker IS NULL)),
-	('session: user', (SELECT min(format('session %s', s.id)) FROM chat.sessions s LEFT JOIN chat.users u ON u.id = s.user_id WHERE u.id IS NULL))
+	('session: user', (SELECT min(format('session %s', s.id)) FROM chat.sessions s LEFT JOIN chat.users u ON u.id = s.user_id WHERE u.id IS NULL)),
+	('user: erasing', (SELECT min(format('user %s', e.user_id)) FROM chat.erasures e LEFT JOIN chat.users u ON u.id = e.user_id
+		WHERE u.deleted IS NOT TRUE)),
+	('user: erased', (SELECT min(format('user %s has left %s', u.id, o.what)) FROM chat.users u CROSS JOIN LATERAL (
+			SELECT format('message %s of chat %s', m.id, m.chat_id) AS what FROM chat.members p JOIN chat.chats c ON c.id = p.chat_id AND c.deleted_id IS NULL
+			  JOIN chat.messages m ON m.chat_id = p.chat_id AND m.sender_id = u.id AND m.kind = 'user' AND m.deleted_id IS NULL WHERE p.user_id = u.id
+			UNION ALL SELECT format('file %s', f.id) FROM chat.files f WHERE f.owner_id = u.id AND NOT f.deleted
+			UNION ALL SELECT format('chat %s', p.chat_id) FROM chat.members p JOIN chat.chats c ON c.id = p.chat_id AND c.deleted_id IS NULL AND c.kind <> 'direct'
+			 WHERE p.user_id = u.id AND p.left_id IS NULL
+			UNION ALL SELECT format('session %s', s.id) FROM chat.sessions s WHERE s.user_id = u.id) o
+		WHERE u.deleted AND NOT EXISTS (SELECT FROM chat.erasures e WHERE e.user_id = u.id)))
 $$;
-COMMENT ON FUNCTION chat.verify_push IS 'Checks of pushes and sessions; damage NULL = none.';
+COMMENT ON FUNCTION chat.verify_push IS 'Checks of pushes, sessions and accounts that have ended; damage NULL = none.';
 
 CREATE OR REPLACE FUNCTION chat.verify(deep boolean DEFAULT NULL)
 RETURNS TABLE ("check" text, ok boolean, detail text)

@@ -22,8 +22,16 @@ SELECT 'notifier_batches', chat.delivery_stat('batches'), 'transactions of the n
 UNION ALL
 SELECT 'notifier_starts', chat.delivery_stat('notifiers'), 'notifiers started'
 UNION ALL
-SELECT 'maintenance_age_seconds', (SELECT greatest(extract(epoch FROM now() - chat.id_time(m.position)), 0) FROM chat.maintenance m WHERE m.job = 'run_maintenance'),
-	'since run_maintenance was last called; NULL: never. It is due once a minute'
+SELECT 'maintenance_age_seconds', (SELECT greatest(extract(epoch FROM now() - min(m.ran_at)), 0) FROM chat.maintenance m HAVING count(m.ran_at) > 0),
+	'since the job that has waited longest was last done; NULL: none ever was. Each is due once a minute'
+UNION ALL
+SELECT 'maintenance_jobs_failing', (SELECT count(*) FROM chat.maintenance m WHERE m.error IS NOT NULL),
+	'jobs whose last batch failed; chat.maintenance says why, and since when'
+UNION ALL
+SELECT 'erasures', (SELECT count(*) FROM chat.erasures), 'accounts that have ended and of which maintenance has not removed all yet'
+UNION ALL
+SELECT 'erasures_age_seconds', (SELECT greatest(extract(epoch FROM now() - chat.id_time(min(e.id))), 0) FROM chat.erasures e HAVING count(*) > 0),
+	'since the first of them ended; NULL: there are none'
 UNION ALL
 SELECT 'outbox_rows', (SELECT count(*) FROM chat.outbox), 'rows of the outbox'
 UNION ALL
@@ -44,6 +52,7 @@ UNION ALL
 SELECT 'sessions', (SELECT count(*) FROM chat.sessions s WHERE s.expires_at > now()), 'logins that have not expired';
 COMMENT ON VIEW chat.stats IS 'What an operator watches: name, value, description. Releases add rows.';
 GRANT SELECT ON chat.stats TO chat_monitor, chat_app; -- since 0.2.0
+GRANT SELECT ON chat.maintenance TO chat_monitor, chat_app; -- since 0.4.0
 GRANT EXECUTE ON FUNCTION chat.id_time TO chat_monitor; -- since 0.2.0
 GRANT EXECUTE ON FUNCTION chat.last_id TO chat_monitor, chat_app; -- since 0.2.0
 GRANT EXECUTE ON FUNCTION chat.delivery_stat TO chat_monitor, chat_app; -- since 0.2.0

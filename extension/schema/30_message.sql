@@ -109,6 +109,7 @@ CREATE TABLE chat.hidden_messages (
 	PRIMARY KEY (user_id, chat_id, message_id)
 );
 CREATE INDEX hidden_messages_user ON chat.hidden_messages (user_id, version);
+CREATE INDEX hidden_messages_message ON chat.hidden_messages (chat_id, message_id);
 COMMENT ON TABLE chat.hidden_messages IS 'Messages that somebody deleted for himself only.';
 COMMENT ON COLUMN chat.hidden_messages.version IS 'Id of that change.';
 SELECT pg_catalog.pg_extension_config_dump('chat.hidden_messages', '');

@@ -61,3 +61,27 @@ DROP FUNCTION IF EXISTS chat.list_large_chats, chat.message_event_then;
 -- Avatars: those that are links are none any more, since whoever looked at one was sent to its owner's server.
 UPDATE chat.users u SET avatar_file_id = NULL FROM chat.files f WHERE f.id = u.avatar_file_id AND f.url IS NOT NULL;
 UPDATE chat.chats c SET avatar_file_id = NULL FROM chat.files f WHERE f.id = c.avatar_file_id AND f.url IS NOT NULL;
+
+-- Maintenance, one call a job and batch
+ALTER TABLE chat.maintenance ADD COLUMN ran_at timestamptz, ADD COLUMN error text, ADD COLUMN failing_since timestamptz;
+COMMENT ON TABLE chat.maintenance IS 'The jobs of maintenance. A row''s lock is what lets one session at a time do a job.';
+COMMENT ON COLUMN chat.maintenance.position IS 'How far a job has come that goes round a table in turns.';
+COMMENT ON COLUMN chat.maintenance.ran_at IS 'When its last batch was.';
+COMMENT ON COLUMN chat.maintenance.error IS 'Why that one failed; NULL = it did not.';
+COMMENT ON COLUMN chat.maintenance.failing_since IS 'When the first of the failures in a row was.';
+DELETE FROM chat.maintenance WHERE job = 'run_maintenance';
+
+-- Erasing in batches
+CREATE TABLE chat.erasures (
+	user_id bigint PRIMARY KEY,
+	id bigint NOT NULL,
+	chat_id bigint NOT NULL DEFAULT 0,
+	message_id bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE chat.erasures IS 'Accounts that are gone and of which maintenance (erase_users) still removes what is left; nobody can read any of it. Nearly always empty.';
+COMMENT ON COLUMN chat.erasures.id IS 'When the account ended.';
+COMMENT ON COLUMN chat.erasures.chat_id IS 'How far it is: chats before this one are done.';
+COMMENT ON COLUMN chat.erasures.message_id IS 'In this chat, messages up to this one are done.';
+SELECT pg_catalog.pg_extension_config_dump('chat.erasures', '');
+CREATE INDEX hidden_messages_message ON chat.hidden_messages (chat_id, message_id);
+DROP FUNCTION IF EXISTS chat.drop_files, chat.drop_messages, chat.erase_messages, chat.erased_rows, chat.index_chat;

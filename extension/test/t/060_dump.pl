@@ -54,7 +54,8 @@ $node->safe_psql('postgres', qq{
 	SELECT id AS greeting FROM chat.send_message(:a, :direct, 'this is for you', mention_ids => ARRAY[:b]::bigint[]) \\gset
 	SELECT chat.add_reaction(:a, :direct, :greeting, 'thumb');
 	SELECT chat.delete_message(:b, :direct, :greeting, for_everyone => false);
-	SELECT chat.invite_user(:a, :b);});
+	SELECT chat.invite_user(:a, :b);
+	SELECT chat.erase_user((chat.create_user('dump_gone')).id);});
 
 my $tables = q{SELECT c.oid::regclass FROM pg_extension e CROSS JOIN unnest(e.extconfig) AS t (id) JOIN pg_class c ON c.oid = t.id WHERE e.extname = 'chat' AND c.relkind = 'r' ORDER BY 1};
 my @tables = split /\n/, $node->safe_psql('postgres', $tables);
