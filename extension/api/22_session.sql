@@ -123,7 +123,7 @@ COMMENT ON FUNCTION chat.highest_cost IS 'The highest bcrypt cost of all users''
 CREATE OR REPLACE FUNCTION chat.padding_costs(cost integer, highest integer)
 RETURNS integer[] LANGUAGE sql IMMUTABLE AS $$
 	SELECT CASE WHEN padding_costs.cost IS NULL THEN ARRAY[padding_costs.highest]
-		ELSE ARRAY(SELECT generate_series(padding_costs.cost, padding_costs.highest - 1)) END
+		ELSE ARRAY(SELECT generate_series(greatest(padding_costs.cost, 4), least(padding_costs.highest, 31) - 1)) END -- what bcrypt knows
 $$;
 COMMENT ON FUNCTION chat.padding_costs IS 'Costs of the hashes to be made in vain beside one of cost (NULL: none was made), for all to take as long as one of the highest.';
 

@@ -192,6 +192,7 @@ RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
 	most bigint := chat.setting_integer('chats_max');
 BEGIN
+	PERFORM chat.check_actor(check_chats.user_id);
 	IF NOT chat.is_app() THEN
 		PERFORM chat.lock_users(ARRAY[check_chats.user_id]); -- two at once must not pass the limit
 		PERFORM chat.check_limit('chats_max', (SELECT count(*) FROM (SELECT FROM chat.members m
@@ -199,7 +200,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.check_chats IS 'Whether the user may come into one more chat by himself; locks him. MC429 too_many_chats by the setting chats_max.';
+COMMENT ON FUNCTION chat.check_chats IS 'Whether the user may come into one more chat of their own accord; locks them. MC401 not_authenticated; MC429 too_many_chats by the setting chats_max.';
 
 CREATE OR REPLACE FUNCTION chat.open_direct_chat(actor_id bigint, user_id bigint)
 RETURNS chat.chat_row LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -205,11 +205,12 @@ RETURNS void LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	most bigint := chat.setting_integer('files_max');
 BEGIN
+	PERFORM chat.check_actor(check_files.user_id);
 	PERFORM chat.check_limit('files_max', (SELECT count(*) FROM (SELECT FROM chat.files f WHERE f.owner_id = check_files.user_id LIMIT most) f)
 		+ (SELECT count(*) FROM (SELECT FROM chat.uploads u WHERE u.owner_id = check_files.user_id LIMIT most) u), 'too_many_files');
 END
 $$;
-COMMENT ON FUNCTION chat.check_files IS 'Whether the user, whose row of file_usage is locked, may have one more file or upload. MC429 too_many_files by the setting files_max.';
+COMMENT ON FUNCTION chat.check_files IS 'Whether the user, whose row of file_usage is locked, may have one more file or upload. MC401 not_authenticated; MC429 too_many_files by the setting files_max.';
 
 -- Contents
 

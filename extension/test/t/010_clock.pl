@@ -63,7 +63,7 @@ for my $preload (1, 0)
 	$last = next_id($node);
 	kill 9, $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(100)'");
 	$sleeper->finish;
-	$node->poll_query_until('postgres', 'SELECT true', 't');
+	chat_await($node);
 	$last = ascends($node, $last, "kill -9 of a backend, $how");
 
 	# Other nodes' ids, and the wall clock put right again

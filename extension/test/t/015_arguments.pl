@@ -18,7 +18,7 @@ my $message = $node->safe_psql('postgres', "SELECT id FROM chat.send_message($al
 my %by_name = (actor_id => $alice, sender_id => $alice, user_id => $bob, viewer_id => $bob, other_id => $bob, reader_id => $bob, chat_id => $chat,
 	message_id => $message, reply_to_id => $message, user_ids => "ARRAY[$alice, $bob]", file_ids => "'{}'", mention_ids => "ARRAY[$bob]");
 my %by_type = (bigint => '1', integer => '1', oid => '1', text => q('x'), name => q('x'), boolean => 'true', bytea => q('\x00'), inet => q('::1'),
-	'text[]' => q('{x}'), 'bigint[]' => q('{1}'), 'timestamp with time zone' => 'now()', interval => q('1 minute'), tsquery => q('x'), jsonb => q('{}'));
+	'text[]' => q('{x}'), 'bigint[]' => q('{1}'), 'timestamp with time zone' => 'now()', interval => q('1 minute'), tsquery => q('x'), json => q('{}'), jsonb => q('{}'));
 my %extremes = (
 	bigint => ['-9223372036854775808', '-1', '0', '9223372036854775807'],
 	integer => ['-2147483648', '-1', '0', '2147483647'],
@@ -33,6 +33,7 @@ my %extremes = (
 	'timestamp with time zone' => [q('infinity'), q('-infinity'), q('294276-12-31 23:59:59.999999+00'), q('4714-11-24 00:00:00+00 BC')],
 	interval => [q('178000000 years'), q('-178000000 years'), q('0'), q('-1 second')],
 	tsquery => [q(''), q('!x'), q(repeat('x & ', 1000) || 'x')],
+	json => [q('null'), q('[]'), q('1'), q('"x"')],
 	jsonb => [q('null'), q('[]'), q('1'), q('"x"'), q('{"version":"99999999999999999999","type":null}'), q(jsonb_build_object('x', repeat('😀', 100000))),
 		q((repeat('[', 1000) || repeat(']', 1000))::jsonb)],
 );

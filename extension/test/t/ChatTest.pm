@@ -6,6 +6,7 @@
 #   my ($alice, $bob) = chat_users($node, qw(alice bob));                       # ids
 #   my @heard = chat_heard($node, [@channels], "SELECT …");                     # notifications that follow: {channel, payload}
 #   chat_crash($node);                                                          # kill -9, and up again
+#   chat_await($node);                                                          # the server takes connections (again)
 #
 # The nodes are PostgreSQL::Test::Cluster's: everything it can do (backup, standby, stop('immediate'), kill9) holds.
 
@@ -19,7 +20,7 @@ use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(chat_node chat_users chat_heard chat_settle chat_crash);
+our @EXPORT = qw(chat_node chat_users chat_heard chat_settle chat_crash chat_await);
 
 # A running server; database postgres has the extension unless extension => 0.
 sub chat_node
@@ -81,6 +82,19 @@ sub chat_crash
 		select(undef, undef, undef, 0.2);
 	}
 	die 'the server does not come up again';
+}
+
+# Until the server takes connections. Not poll_query_until: it writes its query to a psql that may have been refused and gone.
+sub chat_await
+{
+	my ($node) = @_;
+
+	for (1 .. 900)
+	{
+		return if system_log('pg_isready', '-q', '-h', $node->host, '-p', $node->port) == 0;
+		select(undef, undef, undef, 0.2);
+	}
+	die 'the server takes no connections';
 }
 
 1;
