@@ -12,20 +12,27 @@
  *	   chat's, and hands it to transaction.c, which keeps it until the commit. With chat.delivery = outbox it
  *	   becomes a row of chat.outbox at once, without channels; with none it goes nowhere.
  *
- * A marker (publish_horizon) is a horizon on the channel of the gateway that has asked: it travels like everything else and
- * behind everything that was published up to then, so when it arrives, all events up to that horizon have.
+ * A marker (publish_horizon) is a horizon on a channel that all gateways hear: it travels like everything else and
+ * behind everything that was published up to then, so when it arrives, all events up to that horizon have, whoever asked.
  *
- * Channel names are "chat_u_" or "chat_c_" and a keyed hash of the user's id, 0 for the one that all share, or of a number
- * that chats share: LISTEN knows no privileges, so not being able to name a channel is the access control. The key stands in chat.channel_key,
- * made at install, owner-only and never dumped.
+ * A channel's name is a handle and its ending. The handle is "chat_u_", "chat_c_" or "chat_g_" (for markers), the key's
+ * generation, and a keyed hash of the user's id, 0 for the one that all share, or of a number that chats share. The
+ * ending is a keyed hash of the handle. LISTEN knows no privileges, so not being able to name a channel is the
+ * access control: a name must stand where none but its listener sees it, in no statement, parameter or log. So LISTEN
+ * and UNLISTEN are done here (listen, unlisten, subscribe_user and its like), by ids and handles. The key stands in
+ * chat.channel_key, made at install, owner-only and never dumped, with the one before it: who listens goes on hearing
+ * what transactions publish that took their names before it was changed.
  */
 #include "publish.h"
 
 #include "catalog/pg_type.h"
+#include "commands/async.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
@@ -37,29 +44,53 @@
 #include "siphash.h"
 #include "transaction.h"
 
-#define MAX_PAYLOAD  7900 /* NOTIFY takes less than 8,000 bytes */
-#define CHAT_BUCKETS 256
-#define MAX_USERS    64                       /* in one payload */
-#define CHANNEL_SIZE (sizeof("chat_u_") + 32) /* 128 bits in hex and the NUL */
+#define MAX_PAYLOAD   7900 /* NOTIFY takes less than 8,000 bytes */
+#define CHAT_BUCKETS  256
+#define MAX_USERS     64 /* in one payload */
+#define PREFIX_LENGTH 7  /* of these: */
+#define USER_PREFIX   "chat_u_"
+#define CHAT_PREFIX   "chat_c_"
+#define MARKER_PREFIX "chat_g_"
+#define HANDLE_LENGTH (PREFIX_LENGTH + 16)     /* 1 digit of the generation, 60 bits in hex */
+#define CHANNEL_SIZE  (HANDLE_LENGTH + 16 + 1) /* 64 bits more, and the NUL */
+#define KEY_SIZE      16
+#define GENERATIONS   16
 
-#define MARKER_PREFIX "chat_g_" /* of the channels that gateways make up for themselves */
+/* They are no secrets, so their names are their handles. */
+static const char *const fixed_channels[] = {RESYNC_CHANNEL, "chat_schema", "chat_settings", "chat_push"};
 
-static uint8 channel_key[16]; /* as loaded by channel_key_cache */
+/* As loaded by channel_key_cache. */
+static uint8 channel_keys[GENERATIONS][KEY_SIZE]; /* by generation: the present one and the one before it */
+static bool channel_key_known[GENERATIONS];       /* which these are */
+static int generation;                            /* the present one */
+
+static void
+take_key(int of, Datum value)
+{
+	bytea *key = DatumGetByteaPP(value);
+
+	memcpy(channel_keys[of], VARDATA_ANY(key), Min(VARSIZE_ANY_EXHDR(key), KEY_SIZE));
+	channel_key_known[of] = true;
+}
 
 static void
 load_channel_key(void)
 {
-	static Statement statement = {"SELECT key FROM chat.channel_key", 0, {0}, NULL};
-	bytea *key;
-	bool isnull;
+	static Statement statement = {"SELECT generation, key, former_key FROM chat.channel_key", 0, {0}, NULL};
+	Datum values[3];
+	bool nulls[3];
 
 	statement_run(&statement, NULL, NULL, true);
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("chat.channel_key has no key"),
 				 errhint("Insert one row of 16 random bytes.")));
-	key = DatumGetByteaPP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	memcpy(channel_key, VARDATA_ANY(key), Min(VARSIZE_ANY_EXHDR(key), sizeof(channel_key)));
+	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+	memset(channel_key_known, 0, sizeof(channel_key_known));
+	generation = DatumGetInt16(values[0]);
+	take_key(generation, values[1]);
+	if (!nulls[2])
+		take_key((generation + GENERATIONS - 1) % GENERATIONS, values[2]);
 }
 
 static TableCache channel_key_cache = {"channel_key", load_channel_key, false, InvalidOid, false};
@@ -74,28 +105,38 @@ look_at_key(void)
 	channel_key_cache.valid = false;
 }
 
+/* `channel` begins with a handle and gets its ending, by the key of that generation. */
+static void
+add_ending(char *channel, int of)
+{
+	uint64 hash[2];
+
+	siphash128(channel_keys[of], channel, HANDLE_LENGTH, hash);
+	snprintf(channel + HANDLE_LENGTH, CHANNEL_SIZE - HANDLE_LENGTH, "%016llx", (unsigned long long) hash[0]);
+}
+
 static void
 name_channel(const char *prefix, uint64 number, char *channel)
 {
 	uint64 hash[2];
 
 	table_cache_use(&channel_key_cache);
-	siphash128(channel_key, &number, sizeof(number), hash);
-	snprintf(channel, CHANNEL_SIZE, "%s%016llx%016llx", prefix, (unsigned long long) hash[0],
-			 (unsigned long long) hash[1]);
+	siphash128(channel_keys[generation], &number, sizeof(number), hash);
+	snprintf(channel, CHANNEL_SIZE, "%s%x%015llx", prefix, generation, (unsigned long long) hash[0] >> 4);
+	add_ending(channel, generation);
 }
 
 /* The shared one is that of user 0, whom nobody is. */
 static void
 name_user_channel(int64 user_id, char *channel)
 {
-	name_channel("chat_u_", chat_user_channels == USER_CHANNELS_SHARED ? 0 : (uint64) user_id, channel);
+	name_channel(USER_PREFIX, chat_user_channels == USER_CHANNELS_SHARED ? 0 : (uint64) user_id, channel);
 }
 
 static void
 name_chat_channel(int64 chat_id, char *channel)
 {
-	name_channel("chat_c_",
+	name_channel(CHAT_PREFIX,
 				 hash_bytes_extended((unsigned char *) &chat_id, sizeof(chat_id), 0) % CHAT_BUCKETS, channel);
 }
 
@@ -261,22 +302,18 @@ chat_publish_signal(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* chat.publish_horizon(channel) → (horizon, delivery) */
+/* chat.publish_horizon() → (horizon, delivery) */
 PG_FUNCTION_INFO_V1(chat_publish_horizon);
 Datum
 chat_publish_horizon(PG_FUNCTION_ARGS)
 {
-	char *channel = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char channel[CHANNEL_SIZE];
 	int64 horizon = horizon_id(); /* first: what follows is published behind all up to it */
 	TupleDesc shape;
 	Datum values[2];
 	bool nulls[2] = {false, false};
 
-	if (strncmp(channel, MARKER_PREFIX, strlen(MARKER_PREFIX)) != 0 ||
-		strlen(channel) != strlen(MARKER_PREFIX) + 32 ||
-		strspn(channel + strlen(MARKER_PREFIX), "0123456789abcdef") != 32)
-		chat_fail("invalid_argument", "this is no channel of a gateway",
-				  "Use " MARKER_PREFIX " and 32 random hexadecimal digits.");
+	name_channel(MARKER_PREFIX, 0, channel);
 	if (get_call_result_type(fcinfo, NULL, &shape) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "publish_horizon returns a row");
 	dispatch(psprintf("{\"horizon\":\"" INT64_FORMAT "\"}", horizon), channel, 1, 0, RECORD_MARKER);
@@ -312,7 +349,7 @@ chat_chat_channel(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(channel));
 }
 
-/* chat.list_chat_channels() → every name that chat_channel can answer */
+/* chat.list_chat_channels() → every name that chat_channel can answer, and the markers' */
 PG_FUNCTION_INFO_V1(chat_list_chat_channels);
 Datum
 chat_list_chat_channels(PG_FUNCTION_ARGS)
@@ -326,9 +363,12 @@ chat_list_chat_channels(PG_FUNCTION_ARGS)
 		look_at_key();
 	}
 	call = SRF_PERCALL_SETUP();
-	if (call->call_cntr == CHAT_BUCKETS)
+	if (call->call_cntr > CHAT_BUCKETS)
 		SRF_RETURN_DONE(call);
-	name_channel("chat_c_", call->call_cntr, channel);
+	if (call->call_cntr == CHAT_BUCKETS)
+		name_channel(MARKER_PREFIX, 0, channel);
+	else
+		name_channel(CHAT_PREFIX, call->call_cntr, channel);
 	SRF_RETURN_NEXT(call, PointerGetDatum(cstring_to_text(channel)));
 }
 
@@ -342,4 +382,167 @@ chat_user_channel(PG_FUNCTION_ARGS)
 	look_at_key();
 	name_user_channel(PG_GETARG_INT64(0), channel);
 	PG_RETURN_TEXT_P(cstring_to_text(channel));
+}
+
+/* Listening */
+
+/* What PostgreSQL asks before it LISTENs or UNLISTENs. */
+static void
+check_listening(const char *command)
+{
+	PreventCommandDuringRecovery(command);
+	if (InSecurityRestrictedOperation())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("cannot execute %s within security-restricted operation", command)));
+	if (MyBackendType != B_BACKEND)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot execute %s within a background process", command)));
+}
+
+/* The elements of an array of text that has no NULL among them. */
+static char **
+text_elements(ArrayType *array, int *count)
+{
+	Datum *elements;
+	char **texts;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, count);
+	texts = palloc(sizeof(char *) * Max(1, *count));
+	for (int i = 0; i < *count; i++)
+		texts[i] = TextDatumGetCString(elements[i]);
+	return texts;
+}
+
+static bool
+is_fixed(const char *handle)
+{
+	for (size_t i = 0; i < lengthof(fixed_channels); i++)
+		if (strcmp(handle, fixed_channels[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_handle(const char *text)
+{
+	return (strncmp(text, USER_PREFIX, PREFIX_LENGTH) == 0 ||
+			strncmp(text, CHAT_PREFIX, PREFIX_LENGTH) == 0 ||
+			strncmp(text, MARKER_PREFIX, PREFIX_LENGTH) == 0) &&
+		   strlen(text) == HANDLE_LENGTH &&
+		   strspn(text + PREFIX_LENGTH, "0123456789abcdef") == HANDLE_LENGTH - PREFIX_LENGTH;
+}
+
+/* For each channel that is meant; none is by handles of a key that nobody uses any more. All are checked first. */
+static void
+each_channel(ArrayType *array, void (*visit)(const char *channel))
+{
+	int count;
+	char **handles = text_elements(array, &count);
+
+	for (int i = 0; i < count; i++)
+		if (!is_fixed(handles[i]) && !is_handle(handles[i]))
+			chat_fail("invalid_argument", "this is no handle of a channel",
+					  "A handle is the first 23 characters of the name, or one of the fixed names.");
+	look_at_key();
+	table_cache_use(&channel_key_cache);
+	for (int i = 0; i < count; i++)
+	{
+		char channel[CHANNEL_SIZE];
+		int of = (int) strtol((char[]){handles[i][PREFIX_LENGTH], '\0'}, NULL, 16);
+
+		if (is_fixed(handles[i]))
+			visit(handles[i]);
+		else if (channel_key_known[of])
+		{
+			strlcpy(channel, handles[i], sizeof(channel));
+			add_ending(channel, of);
+			visit(channel);
+		}
+	}
+}
+
+/* chat.listen(handles) */
+PG_FUNCTION_INFO_V1(chat_listen);
+Datum
+chat_listen(PG_FUNCTION_ARGS)
+{
+	check_listening("LISTEN");
+	each_channel(PG_GETARG_ARRAYTYPE_P(0), Async_Listen);
+	PG_RETURN_VOID();
+}
+
+/* chat.unlisten(handles) */
+PG_FUNCTION_INFO_V1(chat_unlisten);
+Datum
+chat_unlisten(PG_FUNCTION_ARGS)
+{
+	check_listening("UNLISTEN");
+	each_channel(PG_GETARG_ARRAYTYPE_P(0), Async_Unlisten);
+	PG_RETURN_VOID();
+}
+
+static text *
+subscribe(const char *channel)
+{
+	check_listening("LISTEN");
+	Async_Listen(channel);
+	Async_Listen(RESYNC_CHANNEL);
+	return cstring_to_text(channel);
+}
+
+static void
+unsubscribe(const char *channel)
+{
+	check_listening("UNLISTEN");
+	Async_Unlisten(channel);
+}
+
+/* chat.subscribe_user(user_id) */
+PG_FUNCTION_INFO_V1(chat_subscribe_user);
+Datum
+chat_subscribe_user(PG_FUNCTION_ARGS)
+{
+	char channel[CHANNEL_SIZE];
+
+	look_at_key();
+	name_user_channel(PG_GETARG_INT64(0), channel);
+	PG_RETURN_TEXT_P(subscribe(channel));
+}
+
+/* chat.unsubscribe_user(user_id) */
+PG_FUNCTION_INFO_V1(chat_unsubscribe_user);
+Datum
+chat_unsubscribe_user(PG_FUNCTION_ARGS)
+{
+	char channel[CHANNEL_SIZE];
+
+	look_at_key();
+	name_user_channel(PG_GETARG_INT64(0), channel);
+	unsubscribe(channel);
+	PG_RETURN_VOID();
+}
+
+/* chat.subscribe_chat(chat_id) */
+PG_FUNCTION_INFO_V1(chat_subscribe_chat);
+Datum
+chat_subscribe_chat(PG_FUNCTION_ARGS)
+{
+	char channel[CHANNEL_SIZE];
+
+	look_at_key();
+	name_chat_channel(PG_GETARG_INT64(0), channel);
+	PG_RETURN_TEXT_P(subscribe(channel));
+}
+
+/* chat.unsubscribe_chat(chat_id) */
+PG_FUNCTION_INFO_V1(chat_unsubscribe_chat);
+Datum
+chat_unsubscribe_chat(PG_FUNCTION_ARGS)
+{
+	char channel[CHANNEL_SIZE];
+
+	look_at_key();
+	name_chat_channel(PG_GETARG_INT64(0), channel);
+	unsubscribe(channel);
+	PG_RETURN_VOID();
 }

@@ -3,18 +3,19 @@
 SELECT count(*) FROM (SELECT chat.create_user(name) FROM unnest(ARRAY['jana', 'kurt']) name) made;
 SELECT test.user('jana') AS jana, test.user('kurt') AS kurt \gset
 
--- Channel names are a keyed hash; the published vector of SipHash-2-4-128 for 00..07 under the key 00..0f.
+-- Channel names are a generation and keyed hashes; 15 digits of the published vector of SipHash-2-4-128 for 00..07 under the
+-- key 00..0f, and an ending.
 BEGIN;
 UPDATE chat.channel_key SET key = '\x000102030405060708090a0b0c0d0e0f';
 SELECT chat.user_channel(506097522914230528);
 ROLLBACK;
-SELECT chat.user_channel(506097522914230528) <> 'chat_u_61f55862baa9623bb49714f364e2830f' AS secret;
+SELECT chat.user_channel(506097522914230528) !~ '61f55862baa9623' AS secret;
 SELECT chat.user_channel(:jana) ~ '^chat_u_[0-9a-f]{32}$' AS form, chat.user_channel(:jana) <> chat.user_channel(:kurt) AS own;
 SET ROLE chat_user;
 SELECT chat.user_channel(1);
 RESET ROLE;
--- A gateway listens to every chat channel, and asks who is in which large chat, since which event.
-SELECT count(*), count(DISTINCT name), bool_and(name ~ '^chat_c_[0-9a-f]{32}$') AS form FROM chat.list_chat_channels() name;
+-- A gateway listens to every chat channel and that of markers, and asks who is in which large chat, since which event.
+SELECT left(name, 7), count(*), count(DISTINCT name), bool_and(name ~ '^chat_[cg]_[0-9a-f]{32}$') AS form FROM chat.list_chat_channels() name GROUP BY 1;
 SELECT count(DISTINCT chat.chat_channel(id)) > 200 AS spread, bool_and(chat.chat_channel(id) IN (SELECT chat.list_chat_channels())) AS listed
   FROM generate_series(1, 2000) id;
 BEGIN;
@@ -29,6 +30,39 @@ SET ROLE chat_user;
 SELECT * FROM chat.list_chat_channels();
 SELECT * FROM chat.list_large_chats(ARRAY[1]);
 RESET ROLE;
+
+-- LISTEN by handles, which say nothing of the names' ends, and by ids.
+SET ROLE chat_gateway;
+SELECT chat.listen(ARRAY[left(chat.user_channel(:jana), 23), left(chat.chat_channel(1), 23), 'chat_schema']);
+SELECT count(*) FROM pg_listening_channels() c WHERE c IN (chat.user_channel(:jana), chat.chat_channel(1), 'chat_schema');
+SELECT chat.unlisten(ARRAY[left(chat.user_channel(:jana), 23), 'chat_schema']);
+SELECT c = chat.chat_channel(1) AS chat FROM pg_listening_channels() c;
+SELECT test.error(statement) FROM unnest(ARRAY[
+	$$SELECT chat.listen(ARRAY['chat_u_61f55862baa9623bb49714f364e2830f'])$$, $$SELECT chat.listen(ARRAY['other'])$$,
+	$$SELECT chat.listen(ARRAY['chat_u_0123456789ABCDEF'])$$, $$SELECT chat.listen(ARRAY['chat_x_0123456789abcdef'])$$,
+	$$SELECT chat.listen(ARRAY[''])$$, $$SELECT chat.listen(ARRAY['chat_schema', NULL])$$, $$SELECT chat.unlisten(ARRAY['other'])$$]) statement;
+SELECT c = chat.chat_channel(1) AS chat FROM pg_listening_channels() c;
+UNLISTEN *;
+SET ROLE chat_app;
+SELECT chat.subscribe_user(:kurt) = chat.user_channel(:kurt) AS own, chat.subscribe_chat(1) = chat.chat_channel(1) AS chat;
+SELECT count(*) FROM pg_listening_channels() c WHERE c IN (chat.user_channel(:kurt), chat.chat_channel(1), 'chat_resync');
+SELECT chat.unsubscribe_user(:kurt), chat.unsubscribe_chat(1);
+SELECT c FROM pg_listening_channels() c;
+UNLISTEN *;
+SELECT chat.listen('{}');
+RESET ROLE;
+-- Under a new key, names by the former one are known by their handles, by older ones not.
+SELECT chat.user_channel(:jana) AS first \gset
+SELECT chat.rotate_channel_key();
+SELECT chat.user_channel(:jana) AS second \gset
+SELECT chat.listen(ARRAY[left(:'first', 23), left(:'second', 23)]);
+SELECT count(*), bool_and(c IN (:'first', :'second')) AS both FROM pg_listening_channels() c;
+SELECT chat.unlisten(ARRAY[left(:'first', 23)]);
+SELECT c = :'second' AS second FROM pg_listening_channels() c;
+UNLISTEN *;
+SELECT chat.rotate_channel_key();
+SELECT chat.listen(ARRAY[left(:'first', 23)]);
+SELECT count(*) FROM pg_listening_channels() c;
 
 -- The shape of events; that they arrive, and at whom, is tested with real listeners (extension/test/t, gateway/test/e2e).
 SELECT id AS chat FROM chat.open_direct_chat(:jana, :kurt) \gset

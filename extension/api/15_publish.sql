@@ -4,19 +4,19 @@ FOR EACH STATEMENT EXECUTE FUNCTION chat.invalidate_cache();
 CREATE OR REPLACE FUNCTION chat.user_channel(user_id bigint)
 RETURNS text LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'chat_user_channel';
-COMMENT ON FUNCTION chat.user_channel IS 'The NOTIFY channel that carries what this user may hear, as {"to":["user id",…],"event":{…}}; with "chat":"id" beside it, it is the copy for those who come into that large chat or leave it. The same for all users when chat.user_channels = shared: an event is for those in "to". Whoever knows the name can listen.';
+COMMENT ON FUNCTION chat.user_channel IS 'The NOTIFY channel that carries what this user may hear, as {"to":["user id",…],"event":{…}}; with "chat":"id" beside it, it is the copy for those who come into that large chat or leave it. The same for all users when chat.user_channels = shared: an event is for those in "to". Whoever knows the name can listen, so keep it out of statements: subscribe_user listens without it.';
 GRANT EXECUTE ON FUNCTION chat.user_channel TO chat_app, chat_gateway; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.chat_channel(chat_id bigint)
 RETURNS text LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'chat_chat_channel';
-COMMENT ON FUNCTION chat.chat_channel IS 'The NOTIFY channel that carries what happens in this chat once it is large, as {"chat":"id","event":{…}}; one of 256, shared with other chats. Whoever knows the name can listen.';
+COMMENT ON FUNCTION chat.chat_channel IS 'The NOTIFY channel that carries what happens in this chat once it is large, as {"chat":"id","event":{…}}; one of 256, shared with other chats. Whoever knows the name can listen: subscribe_chat does without it.';
 GRANT EXECUTE ON FUNCTION chat.chat_channel TO chat_app, chat_gateway; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.list_chat_channels()
-RETURNS SETOF text LANGUAGE c STABLE ROWS 256 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS SETOF text LANGUAGE c STABLE ROWS 257 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'chat_list_chat_channels';
-COMMENT ON FUNCTION chat.list_chat_channels IS 'All names that chat_channel can answer: who listens to them hears every large chat.';
+COMMENT ON FUNCTION chat.list_chat_channels IS 'All names that chat_channel can answer: who listens to them hears every large chat; and the one that markers come on (publish_horizon).';
 GRANT EXECUTE ON FUNCTION chat.list_chat_channels TO chat_gateway; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.publish(event jsonb, user_ids bigint[], chat_id bigint DEFAULT NULL)
@@ -35,9 +35,9 @@ CREATE OR REPLACE FUNCTION chat.publish_resync()
 RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'chat_publish_resync';
 COMMENT ON FUNCTION chat.publish_resync IS 'Tells all listeners on channel chat_resync that they may have missed something.';
 
-CREATE OR REPLACE FUNCTION chat.publish_horizon(channel text, OUT horizon bigint, OUT delivery text)
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'chat_publish_horizon';
-COMMENT ON FUNCTION chat.publish_horizon IS 'Sends {"horizon":"id"} with the present chat.horizon() to a channel of the caller''s own, chat_g_ and 32 random hexadecimal digits, behind all that was published before: when it arrives, all events up to that horizon have. It is lost, and to be asked for again, when notifications are. delivery: the value of chat.delivery; with outbox it comes as a row of read_outbox, with none it does not come. MC400 invalid_argument; 25006 on a standby.';
+CREATE OR REPLACE FUNCTION chat.publish_horizon(OUT horizon bigint, OUT delivery text)
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_publish_horizon';
+COMMENT ON FUNCTION chat.publish_horizon IS 'Sends {"horizon":"id"} with the present chat.horizon() to the channel of list_chat_channels that begins with chat_g_, behind all that was published before: when it arrives, all events up to that horizon have. It is lost, and to be asked for again, when notifications are. delivery: the value of chat.delivery; with outbox it comes as a row of read_outbox, with none it does not come. 25006 on a standby.';
 GRANT EXECUTE ON FUNCTION chat.publish_horizon TO chat_gateway; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.read_outbox(after_id bigint, page_size integer DEFAULT NULL)
@@ -67,25 +67,45 @@ COMMENT ON FUNCTION chat.expire_outbox IS 'A job: deletes at most batch rows of 
 CREATE OR REPLACE FUNCTION chat.rotate_channel_key()
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	UPDATE chat.channel_key SET key = substring(sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')) FOR 16);
+	UPDATE chat.channel_key SET generation = (generation + 1) % 16, former_key = key,
+		key = substring(sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')) FOR 16);
 	PERFORM chat.publish_resync();
 END
 $$;
 COMMENT ON FUNCTION chat.rotate_channel_key IS 'Renames all channels: whoever has learnt a name of user_channel or chat_channel hears nothing on it any more. Gateways read the names again and then what they missed meanwhile; other listeners have to ask for theirs again when they hear chat_resync.';
 GRANT EXECUTE ON FUNCTION chat.rotate_channel_key TO chat_app; -- since 0.2.0
 
+-- LISTEN and UNLISTEN without a statement that has the name: statements stand in pg_stat_activity and in logs.
+
+CREATE OR REPLACE FUNCTION chat.listen(handles text[])
+RETURNS void LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_listen';
+COMMENT ON FUNCTION chat.listen IS 'For gateways: LISTENs to channels in the session that calls it, as LISTEN does from the end of the transaction on. handles: the first 23 characters of each channel''s name, which say nothing to others, as the rest is added here; those of a key before the last rotate_channel_key but one are passed over; chat_resync, chat_schema, chat_settings and chat_push as they are. MC400 invalid_argument; 25006 on a standby.';
+GRANT EXECUTE ON FUNCTION chat.listen TO chat_gateway; -- since 0.4.0
+
+CREATE OR REPLACE FUNCTION chat.unlisten(handles text[])
+RETURNS void LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_unlisten';
+COMMENT ON FUNCTION chat.unlisten IS 'For gateways: undoes listen. MC400 invalid_argument.';
+GRANT EXECUTE ON FUNCTION chat.unlisten TO chat_gateway; -- since 0.4.0
+
 CREATE OR REPLACE FUNCTION chat.subscribe_user(user_id bigint)
-RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	channel text := chat.user_channel(subscribe_user.user_id);
-BEGIN
-	EXECUTE format('LISTEN %I', channel);
-	LISTEN chat_resync;
-	RETURN channel;
-END
-$$;
-COMMENT ON FUNCTION chat.subscribe_user IS 'LISTENs to what this user may hear, and to chat_resync, in the session that calls it; answers the channel. What is heard there is for the users in "to"; large chats have channels of their own (chat_channel).';
+RETURNS text LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_subscribe_user';
+COMMENT ON FUNCTION chat.subscribe_user IS 'LISTENs to what this user may hear, and to chat_resync, in the session that calls it; answers the channel. What is heard there is for the users in "to"; large chats have channels of their own (subscribe_chat). 25006 on a standby.';
 GRANT EXECUTE ON FUNCTION chat.subscribe_user TO chat_app, chat_gateway; -- since 0.2.0
+
+CREATE OR REPLACE FUNCTION chat.unsubscribe_user(user_id bigint)
+RETURNS void LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_unsubscribe_user';
+COMMENT ON FUNCTION chat.unsubscribe_user IS 'UNLISTENs the channel of this user, with chat.user_channels = shared that of all; not one that had another name before rotate_channel_key.';
+GRANT EXECUTE ON FUNCTION chat.unsubscribe_user TO chat_app, chat_gateway; -- since 0.4.0
+
+CREATE OR REPLACE FUNCTION chat.subscribe_chat(chat_id bigint)
+RETURNS text LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_subscribe_chat';
+COMMENT ON FUNCTION chat.subscribe_chat IS 'LISTENs to what happens in this chat once it is large, and to chat_resync, in the session that calls it; answers the channel, which other chats share. 25006 on a standby.';
+GRANT EXECUTE ON FUNCTION chat.subscribe_chat TO chat_app, chat_gateway; -- since 0.4.0
+
+CREATE OR REPLACE FUNCTION chat.unsubscribe_chat(chat_id bigint)
+RETURNS void LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'chat_unsubscribe_chat';
+COMMENT ON FUNCTION chat.unsubscribe_chat IS 'UNLISTENs the channel of this chat, and of those that share it.';
+GRANT EXECUTE ON FUNCTION chat.unsubscribe_chat TO chat_app, chat_gateway; -- since 0.4.0
 
 CREATE OR REPLACE FUNCTION chat.delivery_stat(name text)
 RETURNS bigint LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'chat_delivery_stat';

@@ -16,12 +16,6 @@ COMMENT ON COLUMN chat.members.added_by IS 'Who let them in: they themselves, or
 ALTER TABLE chat.messages ADD COLUMN pinned_id bigint;
 COMMENT ON COLUMN chat.messages.pinned_id IS 'Event that pinned it; NULL: it is not pinned, or a release before 0.4.0 did not note it.';
 
-CREATE TABLE IF NOT EXISTS chat.kept_grants (function_name text, role_name text);
-INSERT INTO chat.kept_grants
-SELECT p.proname::text, r.rolname::text
-  FROM pg_catalog.pg_proc p CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) a JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
- WHERE p.pronamespace = 'chat'::regnamespace AND a.grantee <> p.proowner AND p.proname IN ('list_large_chats', 'register_user');
-
 -- Limits
 CREATE TABLE chat.budgets (
 	subject text PRIMARY KEY,
@@ -85,3 +79,11 @@ COMMENT ON COLUMN chat.erasures.message_id IS 'In this chat, messages up to this
 SELECT pg_catalog.pg_extension_config_dump('chat.erasures', '');
 CREATE INDEX hidden_messages_message ON chat.hidden_messages (chat_id, message_id);
 DROP FUNCTION IF EXISTS chat.drop_files, chat.drop_messages, chat.erase_messages, chat.erased_rows, chat.index_chat;
+
+-- publish: the name of a channel tells the key's generation; markers of all gateways come on one channel.
+ALTER TABLE chat.channel_key
+	ADD COLUMN former_key bytea CHECK (octet_length(former_key) = 16),
+	ADD COLUMN generation smallint NOT NULL DEFAULT 0 CHECK (generation BETWEEN 0 AND 15);
+COMMENT ON COLUMN chat.channel_key.former_key IS 'The key of the generation before: its names are still heard, as a transaction may notify there that began before the key was changed.';
+COMMENT ON COLUMN chat.channel_key.generation IS 'Stands in each name, so that it is known by which key it was made.';
+DROP FUNCTION IF EXISTS chat.publish_horizon;

@@ -4,7 +4,7 @@
  *	  The channels that users and large chats are heard on: what they are called, and who is on which.
  *
  *	  channels: name -> channel -> its users (one, or with chat.user_channels = shared all)
- *	  chats: the channels of all large chats, whoever is in them
+ *	  chats: the channels of all large chats, whoever is in them, and that of the markers (cursor.c)
  *
  *	  a user:	UNNAMED --name read--> UNHEARD --LISTEN is back--> large.c: WAITING …
  *

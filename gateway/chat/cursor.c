@@ -3,7 +3,7 @@
  * cursor.c
  *	  How far everything has arrived here: markers; and by which way it comes: the delivery mode.
  *
- *	  every second, when something has come: publish_horizon() --> H, published to this worker's own channel behind all
+ *	  every second, when something has come: publish_horizon() --> H, published to the markers' channel behind all
  *	  events up to H --> LISTEN connection, or outbox --> feed's queue --its turn--> cursor_passed(H) --> sessions' cursors
  *
  * 1. A marker travels as any notification does, so when its turn comes all events up to H have been relayed, those that
@@ -11,8 +11,8 @@
  *	  has missed events; so do all while notifications are known to be lost and their round is put off (hub.c). A
  *	  marker asked for before a loss may arrive behind it: what it stands for could be seen when it was asked for, so
  *	  it was on the replay's last page, which was read later.
- * 2. The channel's name is random, so nobody else can send one. In the outbox markers of other workers are seen too, and
- *	  say as much: of those that come after we asked the first is taken.
+ * 2. The channel is one for all gateways, and its name a secret like those of all others, so nobody else can send one. Markers
+ *	  of other workers say as much as our own: of those that come after we asked the first is taken.
  * 3. Sessions are told every cursor_interval, when anything but markers has come since they were told last. Their cursors
  *	  move more often, so that a loss costs a replay of seconds.
  * 4. The answer also says which chat.delivery is in force. When that changes, backends follow one by one within moments:
@@ -22,7 +22,7 @@
  *	  refused. The ids' clock may be ahead of ours, and true cursors with it: the horizon tells by how much.
  *
  * Called from: chat/hub, chat/feed, chat/call, net/events, main.c. Calls: chat/hub, chat/channel, chat/outbox, codec/time,
- * pg/pool, pg/listener.
+ * pg/pool.
  */
 #include "chat/cursor.h"
 
@@ -39,33 +39,30 @@
 #include "codec/time.h"
 #include "io/loop.h"
 #include "io/timer.h"
-#include "pg/listener.h"
 #include "pg/pool.h"
 
-#define MARKER_INTERVAL 1000 /* milliseconds between markers while something comes */
+#define MARKER_INTERVAL 1000      /* milliseconds between markers while something comes */
+#define MARKER_PREFIX   "chat_g_" /* of the channel's name; channel.c listens to it, as to those of chats */
 #define AHEAD_LIMIT     60000 /* milliseconds that a cursor may be ahead of the clock: as many as sync allows */
 
-static char channel[40];       /* chat_g_ and 32 hex digits */
-static struct timer tick;      /* set for the next question */
-static struct pg_call call;    /* the question */
-static const char *values[1];  /* its parameter: channel */
-static const int text_only[1]; /* length and format of it */
-static bool busy;              /* call is under way */
-static bool again;             /* and is to be asked once more */
-static bool awaited;           /* a marker is to come */
-static bool stirred;           /* something else has come since the last question */
-static bool moved;             /* the same, since sessions were told, or beyond what they were told */
-static int64_t newest;         /* greatest id of an event that has come */
-static int64_t told;           /* horizon that sessions were told last */
-static uint64_t ask_at;        /* loop_now() of the next question, when nothing comes */
-static uint64_t tell_at;       /* loop_now() from which sessions may be told again */
-static int64_t last;           /* horizon of the last marker; 0: none */
-static int64_t before;         /* of the one before it */
-static int64_t ahead;          /* milliseconds by which the horizon was ahead of our clock; 0: it was not */
-static char delivery[16];      /* chat.delivery as last answered; empty: not yet */
+static struct timer tick;   /* set for the next question */
+static struct pg_call call; /* the question */
+static bool busy;           /* call is under way */
+static bool again;          /* and is to be asked once more */
+static bool awaited;        /* a marker is to come */
+static bool stirred;        /* something else has come since the last question */
+static bool moved;          /* the same, since sessions were told, or beyond what they were told */
+static int64_t newest;      /* greatest id of an event that has come */
+static int64_t told;        /* horizon that sessions were told last */
+static uint64_t ask_at;     /* loop_now() of the next question, when nothing comes */
+static uint64_t tell_at;    /* loop_now() from which sessions may be told again */
+static int64_t last;        /* horizon of the last marker; 0: none */
+static int64_t before;      /* of the one before it */
+static int64_t ahead;       /* milliseconds by which the horizon was ahead of our clock; 0: it was not */
+static char delivery[16];   /* chat.delivery as last answered; empty: not yet */
 
 static const struct pg_statement publish_horizon = {
-	"publish_horizon", "SELECT horizon, delivery FROM chat.publish_horizon(channel => $1::text)", 1};
+	"publish_horizon", "SELECT horizon, delivery FROM chat.publish_horizon()", 0};
 
 static void wait_for_next(void);
 
@@ -139,14 +136,8 @@ cursor_ask(void)
 	moved |= stirred;
 	stirred = false;
 	ask_at = loop_now() + (uint64_t) config.cursor_interval;
-	values[0] = channel;
-	call = (struct pg_call){.statement = &publish_horizon,
-							.values = values,
-							.lengths = text_only,
-							.formats = text_only,
-							.lane = LANE_OWN,
-							.repeatable = true,
-							.done = on_answer};
+	call = (struct pg_call){
+		.statement = &publish_horizon, .lane = LANE_OWN, .repeatable = true, .done = on_answer};
 	pool_submit(&call);
 }
 
@@ -159,7 +150,7 @@ cursor_is_possible(int64_t id)
 bool
 cursor_is_on(const char *name)
 {
-	return strcmp(name, channel) == 0;
+	return strncmp(name, MARKER_PREFIX, strlen(MARKER_PREFIX)) == 0;
 }
 
 void
@@ -207,9 +198,6 @@ cursor_passed(int64_t horizon)
 void
 cursor_open(void)
 {
-	snprintf(channel, sizeof channel, "chat_g_%016" PRIx64 "%016" PRIx64, loop_random(UINT64_MAX),
-			 loop_random(UINT64_MAX));
-	listener_add(channel);
 	cursor_ask();
 }
 

@@ -14,7 +14,7 @@ extern void cursor_ask(void); /* now, not only when it is time */
 extern bool cursor_is_possible(int64_t id);
 
 /* For feed. */
-extern bool cursor_is_on(const char *channel); /* a marker for this worker comes there */
+extern bool cursor_is_on(const char *channel); /* markers come there */
 extern void cursor_stir(void);                 /* something else than a marker has come */
 extern void cursor_came(int64_t id);           /* and its turn too, if it is an event with this id */
 

@@ -11,6 +11,9 @@
  *
  *	  state of a channel: ABSENT --LISTEN sent--> ASKED --came back--> HEARD --UNLISTEN sent--> ABSENT
  *
+ * A channel's name is a secret, so no statement has it, nor a parameter, which may be logged: chat.listen and chat.unlisten
+ * take handles, the beginnings of names, and the server adds the rest.
+ *
  * A NOTIFY that arrives for a channel nobody wants any more is passed on all the same; the owner knows its people.
  *
  * With `use_listen` off there is no connection: every channel counts as heard, and nothing ever comes.
@@ -31,7 +34,8 @@
 #include "io/loop.h"
 #include "pg/link.h"
 
-#define BATCH_LIMIT 1000 /* channels of one query */
+#define BATCH_LIMIT   1000 /* channels of one query */
+#define HANDLE_LENGTH 23   /* characters of a name; a shorter one is no secret and its own handle */
 
 enum channel_state
 {
@@ -78,53 +82,69 @@ forget(struct channel *channel)
 	mem_free(channel);
 }
 
+/* An element of an array literal: handles have nothing in them that would have to be quoted. */
 static void
-add_command(struct buf *query, const char *command, const char *name)
+add_handle(struct buf *handles, const char *name)
 {
-	buf_add_text(query, command);
-	buf_add_identifier(query, name);
-	buf_add_char(query, ';');
+	buf_add_char(handles, handles->length == 0 ? '{' : ',');
+	buf_add(handles, name, strnlen(name, HANDLE_LENGTH));
 }
 
+/* In the query: to be listened to, or no longer. */
 static void
-add_channel(struct buf *query, struct channel *channel)
+add_channel(struct buf *listen, struct buf *unlisten, struct channel *channel)
 {
 	list_remove(&channel->node);
 	if (channel->wanted > 0 && channel->state == CHANNEL_HEARD)
 		return;
 	if (channel->wanted > 0)
 	{
-		add_command(query, "LISTEN ", channel->name);
+		add_handle(listen, channel->name);
 		channel->state = CHANNEL_ASKED;
 		list_append(&asked, &channel->node);
 		return;
 	}
 	if (channel->state == CHANNEL_HEARD)
-		add_command(query, "UNLISTEN ", channel->name);
+		add_handle(unlisten, channel->name);
 	forget(channel);
+}
+
+static void
+send_query(struct buf *listen, struct buf *unlisten)
+{
+	const char *values[2];
+
+	buf_add_text(listen, listen->length == 0 ? "{}" : "}");
+	buf_add_text(unlisten, unlisten->length == 0 ? "{}" : "}");
+	values[0] = buf_text(listen);
+	values[1] = buf_text(unlisten);
+
+	busy = true;
+	if (PQsendQueryParams(link_pg(link_to_server),
+						  "SELECT chat.listen($1::text[]), chat.unlisten($2::text[])", 2, NULL, values, NULL,
+						  NULL, 0) == 1)
+		link_flush(link_to_server);
+	else
+		link_lost(link_to_server, "cannot send");
 }
 
 static void
 flush(struct task *task)
 {
-	struct buf query = {0};
+	struct buf listen = {0};
+	struct buf unlisten = {0};
 
 	(void) task;
-	if (busy || !link_is_ready(link_to_server))
+	if (busy || !link_is_ready(link_to_server) || list_empty(&dirty))
 		return;
 	for (int i = 0; i < BATCH_LIMIT && !list_empty(&dirty); i++)
-		add_channel(&query, list_entry(dirty.next, struct channel, node));
-	if (query.length > 0)
-	{
-		busy = true;
-		if (PQsendQuery(link_pg(link_to_server), buf_text(&query)) == 1)
-			link_flush(link_to_server);
-		else
-			link_lost(link_to_server, "cannot send");
-	}
+		add_channel(&listen, &unlisten, list_entry(dirty.next, struct channel, node));
+	if (listen.length > 0 || unlisten.length > 0)
+		send_query(&listen, &unlisten);
 	else if (!list_empty(&dirty))
 		loop_defer(&flush_task);
-	buf_free(&query);
+	buf_free(&listen);
+	buf_free(&unlisten);
 }
 
 /* The query is over: what it asked for is heard. */
@@ -153,7 +173,7 @@ take_results(PGconn *pg)
 	while (busy && !PQisBusy(pg))
 	{
 		PGresult *result = PQgetResult(pg);
-		bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+		bool good = PQresultStatus(result) == PGRES_TUPLES_OK;
 
 		PQclear(result);
 		if (result == NULL)

@@ -16,7 +16,7 @@ struct listener_owner
 extern void listener_open(const struct listener_owner *owner);
 extern void listener_close(void);
 
-/* Want a channel, once more. True: it is heard already, `listening` will not be called for this one. */
+/* Want a channel, once more; its whole name, or its handle when nobody here knows more (listener.c). True: it is heard already, `listening` will not be called for this one. */
 extern bool listener_add(const char *channel);
 extern void listener_drop(const char *channel);  /* undoes one listener_add */
 extern bool listener_hears(const char *channel); /* its LISTEN has come back */

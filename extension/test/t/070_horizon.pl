@@ -14,7 +14,6 @@ my $node = chat_node('horizon', conf => "max_prepared_transactions = 2\n", allow
 my ($alice, $bob, $carol) = chat_users($node, qw(alice bob carol));
 my $chat = sql("SELECT id FROM chat.open_direct_chat($alice, $bob)");
 my $other = sql("SELECT id FROM chat.open_direct_chat($alice, $carol)");
-my $marker = 'chat_g_' . 'a' x 32;
 
 # An open transaction holds it back, whatever others do, until it ends in whatever way
 my $session = $node->background_psql('postgres');
@@ -67,7 +66,7 @@ cmp_ok(sql('SELECT chat.horizon()'), '>', 0, 'others may prepare');
 
 # In each moment: a listener in a session of its own, a writer that is stopped, and markers meanwhile.
 my $listener = $node->background_psql('postgres');
-$listener->query_safe("LISTEN \"$marker\"; SELECT chat.subscribe_user($bob)");
+$listener->query_safe("SELECT chat.listen(ARRAY(SELECT left(name, 23) FROM chat.list_chat_channels() name WHERE name LIKE 'chat_g_%')); SELECT chat.subscribe_user($bob)");
 for my $moment ('enter', 'push', 'leave')
 {
 	my $writer = $node->background_psql('postgres');
@@ -85,15 +84,15 @@ for my $moment ('enter', 'push', 'leave')
 			END LOOP;
 		END \$\$;
 		SELECT id FROM chat.send_message($alice, $other, 'meanwhile');
-		SELECT chat.publish_horizon('$marker');
+		SELECT chat.publish_horizon();
 		SELECT pg_sleep(0.05);
-		SELECT chat.publish_horizon('$marker');});
+		SELECT chat.publish_horizon();});
 	my ($id) = $writer->query_safe('SELECT max(id) FROM chat.messages') =~ /(\d+)/;
 	$id = sql("SELECT id FROM chat.messages WHERE body = '$moment'");
 	my @seen = $horizons =~ /\((\d+),/g;
 	is(scalar @seen, 2, "$moment: two horizons were taken");
 	cmp_ok($_, '<', $id, "$moment: below the id that is on its way") for @seen;
-	sql("SELECT chat.publish_horizon('$marker')");
+	sql("SELECT chat.publish_horizon()");
 	sql(chat_settle());
 	my $heard = $listener->query_safe('SELECT 1');
 	my $event = index($heard, "\"id\":\"$id\"");
@@ -113,7 +112,7 @@ $node->backup('b');
 my $standby = PostgreSQL::Test::Cluster->new('horizon_standby');
 $standby->init_from_backup($node, 'b', has_streaming => 1);
 $standby->start;
-for my $call ('chat.horizon()', 'chat.next_id()', "chat.publish_horizon('$marker')")
+for my $call ('chat.horizon()', 'chat.next_id()', "chat.publish_horizon()")
 {
 	($status, $out, $error) = $standby->psql('postgres', "\\set VERBOSITY verbose\nSELECT $call");
 	like($error, qr/ERROR:  25006/, "$call on a standby is 25006");

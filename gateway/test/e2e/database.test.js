@@ -55,7 +55,7 @@ default_pool_size = 3
 		await world.haveAll(sockets, [small, large]);
 		const page = await sender.call('list_messages', { chat_id: small });
 		assert.match(page.rows[0].sent_at, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
-		const settings = await world.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'gateway' AND client_addr IS NULL AND query !~ 'LISTEN'");
+		const settings = await world.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'gateway' AND client_addr IS NULL AND query !~ 'chat.listen'");
 		assert.ok(Number(settings) <= 3, settings);
 		assert.equal(await world.sql("SELECT count(*) FROM pg_stat_activity WHERE query ~ 'DEALLOCATE|PREPARE'"), '1', 'none but this query');
 		await Promise.all([sender, ...sockets].map(socket => socket.close()));

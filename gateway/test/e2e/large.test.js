@@ -355,7 +355,7 @@ describe('large chats', () => {
 		const newcomer = await world.connect(added);
 		const removed = sockets.filter((_, i) => members[i % members.length] === members[3]);
 		await settle(members, sockets);
-		await world.sql(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'gateway' AND query LIKE '%LISTEN%';
+		await world.sql(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'gateway' AND query LIKE '%chat.listen%';
 			SELECT count(*) FROM chat.remove_member(${members[0].id}, ${chat_id}, ${members[3].id});
 			SELECT count(*) FROM chat.add_members(${members[0].id}, ${chat_id}, ARRAY[${added.id}]::bigint[])`);
 		await Promise.all([...sockets, newcomer].map(socket => socket.reply(frame => frame.method === 'synced')));

@@ -38,7 +38,7 @@ describe('without LISTEN', () => {
 		const last = (await world.truth(chats[1])).at(-1);
 		for (const socket of sockets)
 			await socket.cursor(last);
-		assert.equal(await world.sql(`SELECT count(*) FROM pg_stat_activity WHERE usename = 'gateway' AND query LIKE '%LISTEN%'`), '0');
+		assert.equal(await world.sql(`SELECT count(*) FROM pg_stat_activity WHERE usename = 'gateway' AND query LIKE '%chat.listen%'`), '0');
 		await Promise.all([sender, ...sockets].map(socket => socket.close()));
 	});
 

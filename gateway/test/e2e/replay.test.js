@@ -84,8 +84,8 @@ describe('replay', () => {
 		const original = await world.sql(`SELECT pg_get_functiondef('chat.publish_horizon'::regproc)`);
 		assert.equal(await outcome(), 'bad_cursor');
 		await world.sql(original.replace('chat.publish_horizon(', 'chat.publish_at_once('));
-		await world.sql(`CREATE OR REPLACE FUNCTION chat.publish_horizon(channel text, OUT horizon bigint, OUT delivery text) LANGUAGE sql SECURITY DEFINER AS
-			$$ SELECT p.horizon + (300000::bigint << 22), p.delivery FROM chat.publish_at_once(channel) p $$`);
+		await world.sql(`CREATE OR REPLACE FUNCTION chat.publish_horizon(OUT horizon bigint, OUT delivery text) LANGUAGE sql SECURITY DEFINER AS
+			$$ SELECT p.horizon + (300000::bigint << 22), p.delivery FROM chat.publish_at_once() p $$`);
 		await until(async () => await outcome() === 'taken', 'taken');
 		await world.sql(`${original}; DROP FUNCTION chat.publish_at_once`);
 		await until(async () => await outcome() === 'bad_cursor', 'refused again');
@@ -191,7 +191,7 @@ describe('replay', () => {
 		for (let round = 0; round < 4; round++)
 		{
 			await sleep(300);
-			await world.sql(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'gateway' AND query LIKE '%LISTEN%'`);
+			await world.sql(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'gateway' AND query LIKE '%chat.listen%'`);
 			await Promise.all(sockets.map(socket => until(() => socket.count('synced') > round, 'a replay')));
 		}
 		const later = await world.enter(members[0]); // who comes in between hears all from then on
