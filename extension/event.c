@@ -10,7 +10,7 @@
  * it from them; a trigger would read both again. So a restored message has nobody to publish it.
  *
  * The message inside an event is one row of list_messages: same members, same order, same formats. The same code
- * serves list_chats (last_message) and read_event, by which a gateway reads back an event too large to notify.
+ * serves list_chats (last_message) and sync.
  *
  *	 trigger						table, when							event, to whom
  *	 chat_publish_event				events, after insert				itself: members and who leaves by it; to those who do
@@ -311,8 +311,12 @@ trigger_row(FunctionCallInfo fcinfo)
 				 RelationGetDescr(trigger->tg_relation)};
 }
 
-/* The trigger of 0.1.0, until ALTER EXTENSION chat UPDATE: a message is not to be sent without an event meanwhile. */
+/*
+ * What scripts of past releases name: the trigger of 0.1.0, until ALTER EXTENSION chat UPDATE, for a message is not to be sent
+ * without an event meanwhile; and chat.read_event.
+ */
 PG_FUNCTION_INFO_V1(chat_publish_message);
+PG_FUNCTION_INFO_V1(chat_read_event);
 Datum
 chat_publish_message(PG_FUNCTION_ARGS)
 {
@@ -320,6 +324,12 @@ chat_publish_message(PG_FUNCTION_ARGS)
 	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("this database has chat in another version than the server's library"),
 					errhint("Run ALTER EXTENSION chat UPDATE.")));
+}
+
+Datum
+chat_read_event(PG_FUNCTION_ARGS)
+{
+	return chat_publish_message(fcinfo);
 }
 
 /* `,` and the members of a JSON object, in place of its opening brace; its closing one is left out. */
@@ -692,47 +702,6 @@ chat_message_json(PG_FUNCTION_ARGS)
 	result = result_text(&out);
 	SPI_finish();
 	ReleaseTupleDesc(message.shape);
-	PG_RETURN_TEXT_P(result);
-}
-
-/* chat.read_event(chat_id, id) → json: a durable event as it was published; NULL when there is none */
-PG_FUNCTION_INFO_V1(chat_read_event);
-Datum
-chat_read_event(PG_FUNCTION_ARGS)
-{
-	static Statement logged = {
-		"SELECT * FROM chat.events WHERE chat_id = $1 AND id = $2", 2, {INT8OID, INT8OID}, NULL};
-	static Statement sent = {
-		"SELECT * FROM chat.messages WHERE chat_id = $1 AND id = $2", 2, {INT8OID, INT8OID}, NULL};
-	Datum key[2] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
-	Event event;
-	text *result = NULL;
-	bool found;
-
-	SPI_connect();
-	statement_run(&logged, key, NULL, true);
-	found = SPI_processed == 1; /* building it may run others */
-	if (found)
-		build_logged_event(&event, &(Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc});
-	else
-	{
-		statement_run(&sent, key, NULL, true);
-		found = SPI_processed == 1;
-		if (found)
-		{
-			Message message = row_message(&(Row){SPI_tuptable->vals[0], SPI_tuptable->tupdesc});
-
-			event_of_message(&event, &message);
-		}
-	}
-	if (found)
-	{
-		appendStringInfoChar(&event.json, '}');
-		result = result_text(&event.json);
-	}
-	SPI_finish();
-	if (result == NULL)
-		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(result);
 }
 

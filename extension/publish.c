@@ -6,11 +6,19 @@
  *	2  It is wrapped as {"to":["user id",…],"event":{…}} or, for all of a large chat, {"chat":"id","event":{…}}; with
  *	   "sees":"message id" or "lacks":"message id" for those of them alone who see this message, or do not. The copy for those who
  *	   come into a large chat or leave it has both "to" and "chat", and, like the event with which a chat grows large,
- *	   "from":"id" when those in "to" see only messages above that id. At most MAX_PAYLOAD bytes: a larger one goes without
- *	   what lies behind its common members, marked "partial": true, and the receiver reads it back by id.
- *	3  publish_payload addresses that to the channel of each user, or once to the one that all users share, or to the
- *	   chat's, and hands it to transaction.c, which keeps it until the commit. With chat.delivery = outbox it
- *	   becomes a row of chat.outbox at once, without channels; with none it goes nowhere.
+ *	   "from":"id" when those in "to" see only messages above that id.
+ *	3  That is addressed to the channel of each user, or once to the one that all users share, or to the chat's, and handed
+ *	   to transaction.c, which keeps it until the commit. With chat.delivery = outbox it becomes a row of
+ *	   chat.outbox at once, without channels; with none it goes nowhere.
+ *
+ * What is longer than a notification may be goes in parts, "part 2/5 of TAG:" and then as much of the text as fits, cut
+ * between characters; TAG is 16 hexadecimal digits that all parts of this text have and no other. Parts of a text come
+ * one behind the other: a transaction's notifications are queued in one piece, and the notifier sorts by event.
+ * So nobody has to read anything back, and whoever listens holds one unfinished text at most.
+ *
+ * Large events must not fill the ring, or a few who send many would have all notifications of everybody dropped. When one
+ * finds no room (transaction_has_room), it goes as its common members alone, marked "partial": true, and its receivers, and none
+ * else, have to look for themselves.
  *
  * A marker (publish_horizon) is a horizon on a channel that all gateways hear: it travels like everything else and
  * behind everything that was published up to then, so when it arrives, all events up to that horizon have, whoever asked.
@@ -28,8 +36,10 @@
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "common/hashfn.h"
+#include "common/pg_prng.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/array.h"
@@ -44,7 +54,10 @@
 #include "siphash.h"
 #include "transaction.h"
 
-#define MAX_PAYLOAD   7900 /* NOTIFY takes less than 8,000 bytes */
+#define PART_HEAD     40                        /* bytes, enough for "part 500/500 of 0123456789abcdef:" */
+#define PART_LENGTH   (MAX_PAYLOAD - PART_HEAD) /* bytes of the text in a part */
+#define MAX_PARTS     500                       /* of one text: the gateway's codec/parts.c knows it too */
+#define MAX_PAYLOAD   7900                      /* NOTIFY takes less than 8,000 bytes */
 #define CHAT_BUCKETS  256
 #define MAX_USERS     64 /* in one payload */
 #define PREFIX_LENGTH 7  /* of these: */
@@ -167,13 +180,9 @@ wrap(StringInfo payload, const Event *event, bool partial, const Audience *audie
 	else
 		wrap_id(payload, "from", audience->from);
 	appendStringInfoString(payload, ",\"event\":");
+	appendBinaryStringInfo(payload, event->json.data, partial ? event->common : event->json.len);
 	if (partial)
-	{
-		appendBinaryStringInfo(payload, event->json.data, event->common);
-		json_raw(payload, "partial", "true");
-	}
-	else
-		appendBinaryStringInfo(payload, event->json.data, event->json.len);
+		appendStringInfoString(payload, event->common > 0 ? ",\"partial\":true" : "{\"partial\":true");
 	appendStringInfoString(payload, "}}");
 }
 
@@ -217,16 +226,16 @@ dispatch(const char *payload, const char *channels, int count, int64 key, int fl
 	transaction_publish(&record, channels, payload);
 }
 
-static void
-publish_payload(const char *payload, int64 key, int64 chat_id, const int64 *user_ids, int count)
+/* The channels of these users, or of the chat when count is 0; each once, with their NULs. Returns how many. */
+static int
+find_channels(int64 chat_id, const int64 *user_ids, int count, char *channels)
 {
-	char channels[MAX_USERS * CHANNEL_SIZE];
 	int distinct = 0;
 
 	if (count == 0)
 	{
 		name_chat_channel(chat_id, channels);
-		distinct = 1;
+		return 1;
 	}
 	for (int i = 0; i < count; i++)
 	{
@@ -239,23 +248,72 @@ publish_payload(const char *payload, int64 key, int64 chat_id, const int64 *user
 		if (!repeated)
 			distinct++;
 	}
-	dispatch(payload, channels, distinct, key, 0);
+	return distinct;
+}
+
+/* The part that begins here: as many bytes as fit, but whole characters. */
+static int
+part_length(const StringInfoData *payload, int at)
+{
+	return pg_mbcliplen(payload->data + at, payload->len - at, PART_LENGTH);
+}
+
+/* How many parts it is; 0: more than there may be. */
+static int
+count_parts(const StringInfoData *payload)
+{
+	int parts = 0;
+
+	for (int at = 0; at < payload->len; at += part_length(payload, at))
+		if (++parts > MAX_PARTS)
+			return 0;
+	return parts;
+}
+
+static void
+dispatch_parts(const StringInfoData *payload, int parts, const char *channels, int count, int64 key)
+{
+	unsigned long long tag = pg_prng_uint64(&pg_global_prng_state);
+	StringInfoData part;
+	int at = 0;
+
+	initStringInfo(&part);
+	for (int number = 1; number <= parts; number++)
+	{
+		int length = part_length(payload, at);
+
+		resetStringInfo(&part);
+		appendStringInfo(&part, "part %d/%d of %016llx:", number, parts, tag);
+		appendBinaryStringInfo(&part, payload->data + at, length);
+		dispatch(part.data, channels, count, key, 0);
+		at += length;
+	}
+	pfree(part.data);
 }
 
 /* To at most MAX_USERS users, or to all of the chat when count is 0. */
 static void
-publish_part(const Event *event, const Audience *audience, const int64 *user_ids, int count)
+publish_to(const Event *event, const Audience *audience, const int64 *user_ids, int count)
 {
+	char channels[MAX_USERS * CHANNEL_SIZE];
+	int distinct = find_channels(audience->chat_id, user_ids, count, channels);
+	bool fits;
 	StringInfoData payload;
+	int parts;
 
 	initStringInfo(&payload);
 	wrap(&payload, event, false, audience, user_ids, count);
-	if (payload.len > MAX_PAYLOAD && event->common == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("event is too large to be published")));
-	if (payload.len > MAX_PAYLOAD)
-		wrap(&payload, event, true, audience, user_ids, count);
-	publish_payload(payload.data, event->key, audience->chat_id, user_ids, count);
+	fits = payload.len <= MAX_PAYLOAD || chat_delivery == DELIVERY_OUTBOX;
+	parts = fits ? 0 : count_parts(&payload);
+	if (parts > 0 &&
+		transaction_has_room(payload.len + parts * ring_record_size(distinct * CHANNEL_SIZE, PART_HEAD)))
+		dispatch_parts(&payload, parts, channels, distinct, event->key);
+	else
+	{
+		if (!fits)
+			wrap(&payload, event, true, audience, user_ids, count);
+		dispatch(payload.data, channels, distinct, event->key, 0);
+	}
 	pfree(payload.data);
 }
 
@@ -265,9 +323,9 @@ publish(const Event *event, const Audience *audience)
 	if (chat_delivery == DELIVERY_NONE)
 		return;
 	if (audience->chat_id != 0)
-		publish_part(event, audience, NULL, 0);
+		publish_to(event, audience, NULL, 0);
 	for (int i = 0; i < audience->count; i += MAX_USERS)
-		publish_part(event, audience, audience->user_ids + i, Min(MAX_USERS, audience->count - i));
+		publish_to(event, audience, audience->user_ids + i, Min(MAX_USERS, audience->count - i));
 }
 
 void

@@ -11,12 +11,12 @@
 
 /*
  * An event under construction. `json` begins with '{' and the common members and has no closing brace yet;
- * `common` bytes of it are kept when the whole would not fit into a notification, and "partial": true is added.
+ * `common` bytes of it are kept when there is no room for the whole, and "partial": true is added.
  */
 typedef struct Event
 {
 	StringInfoData json; /* caller's memory context */
-	int common;          /* length of the common members; 0 = all of it */
+	int common;          /* length of the common members; 0 = it has none */
 	int64 key;           /* its id or version, by which the notifier sorts; 0 for what has none */
 } Event;
 

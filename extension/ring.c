@@ -320,6 +320,21 @@ ring_is_empty(void)
 	return empty;
 }
 
+bool
+ring_is_crowded(void)
+{
+	bool crowded = false;
+
+	for (int i = 0; rings != NULL && i < chat_ring_count; i++)
+	{
+		LWLockAcquire(rings[i].lock, LW_SHARED);
+		if (rings[i].database == MyDatabaseId && rings[i].head - rings[i].tail > ring_bytes() / 4)
+			crowded = true;
+		LWLockRelease(rings[i].lock);
+	}
+	return crowded;
+}
+
 /* Starting and stopping */
 
 bool

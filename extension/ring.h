@@ -54,7 +54,8 @@ extern uint64 ring_bytes(void); /* size of a ring */
 extern Ring *ring_pin(void);
 extern void ring_unpin(Ring *ring);
 extern void ring_push(Ring *ring, const char *records, size_t length);
-extern bool ring_is_empty(void); /* nothing of this database waits in a ring, nor does a resync */
+extern bool ring_is_empty(void);   /* nothing of this database waits in a ring, nor does a resync */
+extern bool ring_is_crowded(void); /* more than a quarter of this database's ring waits */
 
 /* For starting and stopping notifiers. */
 extern bool ring_wants_notifier(Ring *ring); /* none runs nor starts: from now on one starts, the caller's */

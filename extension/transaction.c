@@ -14,7 +14,8 @@
  * PREPARE TRANSACTION is refused once the transaction has taken an id or published: its slot would have to
  * survive the backend.
  *
- * More than a quarter of the ring is not kept: one chat_resync stands for all of it, in either mode.
+ * More than a quarter of the ring is not kept: one chat_resync stands for all of it, in either mode. Large events are not kept
+ * beyond an eighth, nor while a quarter of the ring waits (transaction_has_room).
  *
  * A marker (publish_horizon) must come behind all that is in the ring. It is given to NOTIFY directly only when the ring
  * is empty, else dropped: the gateway asks again.
@@ -92,6 +93,12 @@ transaction_publish(const RingRecord *record, const char *channels, const char *
 	enlargeStringInfo(records, record->size);
 	ring_write_record(records->data + records->len, record, channels, payload);
 	records->len += record->size;
+}
+
+bool
+transaction_has_room(size_t size)
+{
+	return (records ? records->len : 0) + size <= ring_bytes() / 8 && !ring_is_crowded();
 }
 
 void

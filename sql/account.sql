@@ -81,7 +81,7 @@ CREATE VIEW test.readable AS
 	UNION ALL SELECT 'list_reactions', to_jsonb(e) || '{"to": "Zelda"}' FROM test.readers r, LATERAL chat.list_reactions(r.reader, r.chat, r.message) e
 	UNION ALL SELECT 'search_messages', to_jsonb(s) FROM test.readers r, LATERAL chat.search_messages(r.reader, 'zimmer or call or note') s
 	UNION ALL SELECT 'list_events', to_jsonb(e) FROM test.readers r, LATERAL chat.list_events(r.reader, r.chat, page_size => 100) e WHERE e.type IN ('message', 'message_edited')
-	UNION ALL SELECT 'read_event', to_jsonb(e) FROM chat.events v, LATERAL chat.read_event(v.chat_id, v.id) e WHERE v.type = 'message_edited' AND v.actor_id = (SELECT zelda FROM test.readers LIMIT 1)
+	UNION ALL SELECT 'event', to_jsonb(e) FROM chat.events v, LATERAL test.event(v.chat_id, v.id) e WHERE v.type = 'message_edited' AND v.actor_id = (SELECT zelda FROM test.readers LIMIT 1)
 	UNION ALL SELECT 'read_events', to_jsonb(e) FROM chat.read_events(0, 1000) e WHERE e.type IN ('message', 'message_edited') AND e.event ->> 'actor_id' = (SELECT zelda::text FROM test.readers LIMIT 1)
 	UNION ALL SELECT 'v_messages', to_jsonb(m) FROM chat.v_messages m WHERE m.sender_id = (SELECT zelda FROM test.readers LIMIT 1)
 	UNION ALL SELECT 'list_files', to_jsonb(f) FROM test.readers r, LATERAL chat.list_files(r.reader, 0) f

@@ -10,7 +10,7 @@ SELECT :'media' AS media, :'in_chat' AS in_chat, :'by_cara' AS by_cara, :'timed'
 SELECT call_id = :call AS same FROM chat.start_call(:cara, :chat, 'video', 'k');
 SELECT test.error(format('SELECT chat.start_call(%s, %s, ''audio'', ''k'')', :cara, :chat));
 SELECT id = :call AS same_id, kind, number, body, attributes - 'call_id' AS attributes, (attributes ->> 'call_id')::bigint = :call AS call FROM chat.list_messages(:carl, :chat);
-SELECT key, json_typeof(value) FROM json_each(chat.read_event(:chat, :call));
+SELECT key, json_typeof(value) FROM json_each(test.event(:chat, :call));
 SELECT unread FROM chat.v_members WHERE chat_id = :chat;
 SELECT ended_at IS NOT NULL AS ended FROM chat.end_call(:carl, :chat, :call);
 SELECT ended_at IS NOT NULL AS ended FROM chat.end_call(:cara, :chat, :call);

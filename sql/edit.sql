@@ -12,7 +12,7 @@ INSERT INTO chat.members (chat_id, user_id, role) VALUES (:chat, :emil, 'admin')
 CREATE FUNCTION test.last_event(chat_id bigint) RETURNS text LANGUAGE sql AS $$
 	SELECT concat_ws(' ', e ->> 'type', 'by', coalesce(u.user_name, 'nobody'), 'chained', (e ->> 'prev_id')::bigint = (SELECT c.prev_event_id FROM chat.chats c WHERE c.id = last_event.chat_id),
 		(SELECT string_agg(key || '=' || CASE WHEN key LIKE '%\_id' THEN 'id' ELSE value END, ' ') FROM json_each_text(e) WHERE key NOT IN ('type', 'chat_id', 'id', 'prev_id', 'actor_id', 'at')))
-	  FROM (SELECT chat.read_event(c.id, c.last_event_id) AS e FROM chat.chats c WHERE c.id = last_event.chat_id) l LEFT JOIN chat.users u ON u.id = (e ->> 'actor_id')::bigint
+	  FROM (SELECT test.event(c.id, c.last_event_id) AS e FROM chat.chats c WHERE c.id = last_event.chat_id) l LEFT JOIN chat.users u ON u.id = (e ->> 'actor_id')::bigint
 $$;
 
 -- Editing: only one's own, the new body in the event, earlier ones kept.
@@ -218,9 +218,9 @@ ROLLBACK;
 SELECT id AS answer FROM chat.send_message(:emil, :club, 'answer', reply_to_id => :first) \gset
 SELECT reply ->> 'id' = :'first' AS named, reply ->> 'sender_id' AS sender, reply ->> 'body' AS quoted FROM chat.get_message(:enno, :club, :answer);
 SELECT reply ->> 'sender_id' = :'ella' AS sender, reply ->> 'body' AS quoted FROM chat.get_message(:emil, :club, :answer);
-SELECT chat.read_event(:club, :answer) #>> '{message,reply,body}' AS quoted, chat.read_event(:club, :answer) #>> '{message,reply,sender_id}' AS sender;
+SELECT test.event(:club, :answer) #>> '{message,reply,body}' AS quoted, test.event(:club, :answer) #>> '{message,reply,sender_id}' AS sender;
 SELECT id AS seen_answer FROM chat.send_message(:emil, :club, 'answer', reply_to_id => :last) \gset
-SELECT reply ->> 'body' AS quoted, chat.read_event(:club, :seen_answer) #>> '{message,reply,body}' AS event FROM chat.get_message(:enno, :club, :seen_answer);
+SELECT reply ->> 'body' AS quoted, test.event(:club, :seen_answer) #>> '{message,reply,body}' AS event FROM chat.get_message(:enno, :club, :seen_answer);
 SELECT deleted_at IS NULL AS there FROM chat.delete_message(:enno, :club, :last, false);
 SELECT reply ->> 'body' AS quoted FROM chat.get_message(:enno, :club, :seen_answer);
 -- When she has left, the others hear the whole event again.

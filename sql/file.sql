@@ -173,7 +173,7 @@ SELECT test.upload(:fay, 'later.txt', 'text/plain', 'later') AS later \gset
 SELECT id AS message FROM chat.send_message(:fay, :chat, 'see here', file_ids => ARRAY[:later, :plan]) \gset
 SELECT f ->> 'name' AS name, f ->> 'mime_type' AS type, f ->> 'size' AS size, json_typeof(f -> 'size') AS as, (f ->> 'id')::bigint IN (:plan, :later) AS id, f -> 'deleted' AS deleted
   FROM chat.list_messages(:gus, :chat) m, json_array_elements(m.files) f;
-SELECT e -> 'message' ->> 'files' = m.files::text AS same FROM chat.read_event(:chat, :message) e, chat.list_messages(:gus, :chat) m;
+SELECT e -> 'message' ->> 'files' = m.files::text AS same FROM test.event(:chat, :message) e, chat.list_messages(:gus, :chat) m;
 SELECT convert_from(chat.read_file(:gus, :plan), 'UTF8'), test.error(format('SELECT chat.read_file(%s, %s)', :hal, :plan)), count(*) AS listed FROM chat.list_files(:gus);
 SELECT received FROM chat.begin_upload(:gus, 'own.txt', 'text/plain', 8, encode(sha256('the plan'), 'hex'));
 -- Who has left reads what came before, not after; who may see from somewhere on, not what came before.

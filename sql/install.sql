@@ -42,6 +42,11 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 CREATE FUNCTION test.user(name text) RETURNS bigint LANGUAGE sql AS $$ SELECT u.id FROM chat.users u WHERE u.user_name = name $$;
+-- For these tests: a durable event, as it was published.
+CREATE FUNCTION test.event(chat_id bigint, id bigint) RETURNS json LANGUAGE sql AS $$
+	SELECT coalesce((SELECT chat.logged_event(e) FROM chat.events e WHERE e.chat_id = event.chat_id AND e.id = event.id),
+		(SELECT chat.message_event(m) FROM chat.messages m WHERE m.chat_id = event.chat_id AND m.id = event.id))
+$$;
 -- After a test has put members into a chat by hand.
 CREATE FUNCTION test.recount(chat_id bigint) RETURNS void LANGUAGE sql AS $$
 	UPDATE chat.chats c SET member_count = (SELECT count(*) FROM chat.members m WHERE m.chat_id = c.id AND m.left_id IS NULL) WHERE c.id = recount.chat_id

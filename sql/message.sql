@@ -16,7 +16,7 @@ SELECT count(*) FROM unnest(ARRAY['''; DROP TABLE chat.messages; --', '$1 %s \ "
 	LATERAL chat.send_message(:gina, :chat, body);
 SELECT left(body, 40) AS body, length(body), octet_length(body) FROM chat.list_messages(:gina, :chat) WHERE number > 2;
 SELECT m.message ->> 'body' = l.body AS same FROM chat.list_messages(:gina, :chat) l,
-	LATERAL (SELECT chat.read_event(l.chat_id, l.id) -> 'message' AS message) m;
+	LATERAL (SELECT test.event(l.chat_id, l.id) -> 'message' AS message) m;
 
 -- Attributes may stand without a body; they are an object of limited size.
 SELECT number FROM chat.send_message(:gina, :chat, attributes => '{"ciphertext": "q83v", "n": 12345678901234567890}');

@@ -67,13 +67,13 @@ SELECT count(*) FROM pg_listening_channels() c;
 -- The shape of events; that they arrive, and at whom, is tested with real listeners (extension/test/t, gateway/test/e2e).
 SELECT id AS chat FROM chat.open_direct_chat(:jana, :kurt) \gset
 SELECT id AS message FROM chat.send_message(:jana, :chat, E'a "quoted"\nline', attributes => '{"a": [1, null]}', client_key => 'k') \gset
-SELECT key, json_typeof(value) FROM json_each(chat.read_event(:chat, :message));
-SELECT key, json_typeof(value) FROM json_each(chat.read_event(:chat, :message) -> 'message');
+SELECT key, json_typeof(value) FROM json_each(test.event(:chat, :message));
+SELECT key, json_typeof(value) FROM json_each(test.event(:chat, :message) -> 'message');
 SELECT (e ->> 'id')::bigint = :message AS id, (e ->> 'chat_id')::bigint = :chat AS chat_id, (e ->> 'prev_id')::bigint = :chat AS prev_id, (e ->> 'actor_id')::bigint = :jana AS actor,
 	(e ->> 'at')::timestamptz = chat.id_time(:message) AS at, e ->> 'at' ~ '^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$' AS rfc3339, e -> 'message' ->> 'body' AS body
-  FROM chat.read_event(:chat, :message) e;
-SELECT chat.read_event(:chat, 1) IS NULL AS none;
+  FROM test.event(:chat, :message) e;
+SELECT test.event(:chat, 1) IS NULL AS none;
 -- Members of the event's message = columns of list_messages, in their order.
-SELECT (SELECT string_agg(key, ',') FROM json_object_keys(chat.read_event(:chat, :message) -> 'message') key)
+SELECT (SELECT string_agg(key, ',') FROM json_object_keys(test.event(:chat, :message) -> 'message') key)
 	= (SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'chat.message_page'::regclass AND attname <> 'has_more') AS same;
 SELECT at, chat.rfc3339(at) FROM unnest(ARRAY['2026-01-02 03:04:05+00', '2026-01-02 03:04:05.5+02', '2026-01-02 03:04:05.000001+00']::timestamptz[]) at;

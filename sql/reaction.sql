@@ -7,21 +7,21 @@ SELECT id AS message FROM chat.send_message(:rosa, :chat, 'react!') \gset
 
 -- One's own are marked; the same twice changes nothing; order is that of first use.
 SELECT reactions FROM chat.add_reaction(:ruth, :chat, :message, '👍');
-SELECT key, json_typeof(value) FROM json_each(chat.read_event(:chat, (SELECT last_event_id FROM chat.chats WHERE id = :chat)));
+SELECT key, json_typeof(value) FROM json_each(test.event(:chat, (SELECT last_event_id FROM chat.chats WHERE id = :chat)));
 SELECT last_event_id AS before FROM chat.chats WHERE id = :chat \gset
 SELECT reactions FROM chat.add_reaction(:ruth, :chat, :message, '👍');
 SELECT last_event_id = :before AS unmoved FROM chat.chats WHERE id = :chat;
 SELECT reactions FROM chat.add_reaction(:ruth, :chat, :message, '❤');
 SELECT reactions FROM chat.add_reaction(:rosa, :chat, :message, '👍');
 SELECT e ->> 'type' AS type, e ->> 'emoji' AS emoji, e ->> 'count' AS count, (e ->> 'user_id')::bigint = :rosa AS rosa, (e ->> 'message_id')::bigint = :message AS message
-  FROM (SELECT chat.read_event(:chat, last_event_id) AS e FROM chat.chats WHERE id = :chat) l;
+  FROM (SELECT test.event(:chat, last_event_id) AS e FROM chat.chats WHERE id = :chat) l;
 SELECT reactions FROM chat.list_messages(:ruth, :chat);
 SELECT u.user_name, r.emoji, r.reacted_at = chat.id_time(r.id) AS timed, r.has_more FROM chat.list_reactions(:rosa, :chat, :message) r JOIN chat.users u ON u.id = r.user_id ORDER BY r.id;
 SELECT u.user_name, r.has_more FROM chat.list_reactions(:rosa, :chat, :message, '👍', page_size => 1) r JOIN chat.users u ON u.id = r.user_id;
 SELECT u.user_name, r.has_more FROM chat.list_reactions(:rosa, :chat, :message, '👍', (SELECT min(id) FROM chat.list_reactions(:rosa, :chat, :message, '👍'))) r JOIN chat.users u ON u.id = r.user_id;
 SELECT reactions FROM chat.remove_reaction(:ruth, :chat, :message, '👍');
 SELECT reactions FROM chat.remove_reaction(:rosa, :chat, :message, '👍');
-SELECT e ->> 'type' AS type, e ->> 'emoji' AS emoji, e ->> 'count' AS count FROM (SELECT chat.read_event(:chat, last_event_id) AS e FROM chat.chats WHERE id = :chat) l;
+SELECT e ->> 'type' AS type, e ->> 'emoji' AS emoji, e ->> 'count' AS count FROM (SELECT test.event(:chat, last_event_id) AS e FROM chat.chats WHERE id = :chat) l;
 SELECT last_event_id AS before FROM chat.chats WHERE id = :chat \gset
 SELECT reactions FROM chat.remove_reaction(:rosa, :chat, :message, '👍');
 SELECT reactions FROM chat.remove_reaction(:ruth, :chat, :message, NULL);
@@ -56,7 +56,7 @@ SELECT test.error(format('SELECT chat.add_reaction(%s, %s, %s, ''x'')', :ruth, :
 -- Pins: in a direct chat both, elsewhere admin and owner.
 SELECT count(*) FROM generate_series(1, 5) n, LATERAL chat.send_message(:rosa, :chat, 'm' || n);
 SELECT (chat.pin_message(:ruth, :chat, m.id)).pinned FROM chat.messages m WHERE m.chat_id = :chat AND m.body IN ('m1', 'm3', 'm5') ORDER BY m.id;
-SELECT e ->> 'type' AS type, m.body FROM chat.chats c, LATERAL chat.read_event(c.id, c.last_event_id) e JOIN chat.messages m ON m.id = (e ->> 'message_id')::bigint WHERE c.id = :chat;
+SELECT e ->> 'type' AS type, m.body FROM chat.chats c, LATERAL test.event(c.id, c.last_event_id) e JOIN chat.messages m ON m.id = (e ->> 'message_id')::bigint WHERE c.id = :chat;
 SELECT last_event_id AS before FROM chat.chats WHERE id = :chat \gset
 SELECT (chat.pin_message(:rosa, :chat, m.id)).pinned FROM chat.messages m WHERE m.chat_id = :chat AND m.body = 'm5';
 SELECT (chat.unpin_message(:rosa, :chat, m.id)).pinned FROM chat.messages m WHERE m.chat_id = :chat AND m.body = 'm2';

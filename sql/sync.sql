@@ -2,7 +2,7 @@
 \set SHOW_CONTEXT never
 SELECT count(*) FROM (SELECT chat.create_user(name) FROM unnest(ARRAY['syn-ada', 'syn-bea', 'syn-cid', 'syn-dan']) name) made;
 SELECT test.user('syn-ada') AS ada, test.user('syn-bea') AS bea, test.user('syn-cid') AS cid, test.user('syn-dan') AS dan \gset
--- What a user is told, page by page, with names instead of ids; equal: each event is what read_event answers.
+-- What a user is told, page by page, with names instead of ids; equal: each event is as it was published.
 CREATE TABLE test.names (id bigint PRIMARY KEY, name text);
 CREATE FUNCTION test.pull(user_id bigint, since bigint, page_size integer DEFAULT NULL)
 RETURNS TABLE (page integer, told text, chat text, number text, equal boolean) LANGUAGE plpgsql AS $$
@@ -14,7 +14,7 @@ BEGIN
 		page := page + 1;
 		SELECT s.* INTO one FROM chat.sync(pull.user_id, since, pull.page_size) s;
 		RETURN QUERY SELECT page, e ->> 'type', (SELECT n.name FROM test.names n WHERE n.id = (e ->> 'chat_id')::bigint), e -> 'message' ->> 'number',
-			e::text = chat.read_event((e ->> 'chat_id')::bigint, (e ->> 'id')::bigint)::text FROM json_array_elements(one.events) e;
+			e::text = test.event((e ->> 'chat_id')::bigint, (e ->> 'id')::bigint)::text FROM json_array_elements(one.events) e;
 		RETURN QUERY SELECT page, e ->> 'type', (SELECT n.name FROM test.names n WHERE n.id = (e ->> 'chat_id')::bigint), NULL, NULL::boolean FROM json_array_elements(one.state) e;
 		IF one.reset OR one.cursor < since OR one.cursor > greatest(since, chat.horizon()) THEN
 			RETURN QUERY SELECT page, 'reset, or a wrong cursor', '', '', false;

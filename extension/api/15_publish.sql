@@ -4,13 +4,13 @@ FOR EACH STATEMENT EXECUTE FUNCTION chat.invalidate_cache();
 CREATE OR REPLACE FUNCTION chat.user_channel(user_id bigint)
 RETURNS text LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'chat_user_channel';
-COMMENT ON FUNCTION chat.user_channel IS 'The NOTIFY channel that carries what this user may hear, as {"to":["user id",…],"event":{…}}; with "chat":"id" beside it, it is the copy for those who come into that large chat or leave it. The same for all users when chat.user_channels = shared: an event is for those in "to". Whoever knows the name can listen, so keep it out of statements: subscribe_user listens without it.';
+COMMENT ON FUNCTION chat.user_channel IS 'The NOTIFY channel that carries what this user may hear, as {"to":["user id",…],"event":{…}}; with "chat":"id" beside it, it is the copy for those who come into that large chat or leave it. More than 7,900 bytes come in parts, "part 2/5 of TAG:" and then as much of the text as fits: in order, one right behind the other, cut between characters; TAG is 16 hexadecimal digits that no other text has. An event with "partial":true is one that found no room: ask sync for it. The same channel for all users when chat.user_channels = shared: an event is for those in "to". Whoever knows the name can listen, so keep it out of statements: subscribe_user listens without it.';
 GRANT EXECUTE ON FUNCTION chat.user_channel TO chat_app, chat_gateway; -- since 0.1.0
 
 CREATE OR REPLACE FUNCTION chat.chat_channel(chat_id bigint)
 RETURNS text LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'chat_chat_channel';
-COMMENT ON FUNCTION chat.chat_channel IS 'The NOTIFY channel that carries what happens in this chat once it is large, as {"chat":"id","event":{…}}; one of 256, shared with other chats. Whoever knows the name can listen: subscribe_chat does without it.';
+COMMENT ON FUNCTION chat.chat_channel IS 'The NOTIFY channel that carries what happens in this chat once it is large, as {"chat":"id","event":{…}}, in parts and partial as user_channel says; one of 256, shared with other chats. Whoever knows the name can listen: subscribe_chat does without it.';
 GRANT EXECUTE ON FUNCTION chat.chat_channel TO chat_app, chat_gateway; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.list_chat_channels()
@@ -21,7 +21,7 @@ GRANT EXECUTE ON FUNCTION chat.list_chat_channels TO chat_gateway; -- since 0.2.
 
 CREATE OR REPLACE FUNCTION chat.publish(event jsonb, user_ids bigint[], chat_id bigint DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'chat_publish';
-COMMENT ON FUNCTION chat.publish IS 'Publishes an event that no table logs: to the members of chat_id, or to these users. ids in it are strings. At most 7,900 bytes with its envelope.';
+COMMENT ON FUNCTION chat.publish IS 'Publishes an event that no table logs: to the members of chat_id, or to these users. ids in it are strings. MC400 invalid_argument for what is no object with a type.';
 
 CREATE OR REPLACE FUNCTION chat.took(id bigint)
 RETURNS boolean LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'chat_took';
@@ -46,7 +46,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT o.id, o.payload FROM chat.outbox o WHERE o.id > coalesce(read_outbox.after_id, 0) ORDER BY o.id
 	 LIMIT least(greatest(coalesce(read_outbox.page_size, 1000), 1), 10000)
 $$;
-COMMENT ON FUNCTION chat.read_outbox IS 'What was published with chat.delivery = outbox, ascending by id, page_size (1,000, at most 10,000) after after_id: the payloads that would be notified, once each, for whatever channels. Up to chat.horizon() rows are complete; above it rows may still appear between those already seen: read again from a horizon taken before the last reading, and drop what was seen.';
+COMMENT ON FUNCTION chat.read_outbox IS 'What was published with chat.delivery = outbox, ascending by id, page_size (1,000, at most 10,000) after after_id: the payloads that would be notified, whole and once each, for whatever channels. Up to chat.horizon() rows are complete; above it rows may still appear between those already seen: read again from a horizon taken before the last reading, and drop what was seen.';
 GRANT EXECUTE ON FUNCTION chat.read_outbox TO chat_gateway; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.expire_outbox(batch integer)

@@ -40,17 +40,14 @@ COMMENT ON FUNCTION chat.profile_event IS 'The profile_changed event, as it is p
 
 CREATE OR REPLACE FUNCTION chat.publish_profile()
 RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	event jsonb := chat.profile_event(NEW.id, NEW.version);
 BEGIN
 	IF chat.took(NEW.version) THEN
-		-- Only attributes can be large.
-		PERFORM chat.publish(CASE WHEN octet_length(event::text) > 7000 THEN event - 'attributes' || '{"partial": true}' ELSE event END, ARRAY[NEW.id]);
+		PERFORM chat.publish(chat.profile_event(NEW.id, NEW.version), ARRAY[NEW.id]);
 	END IF;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION chat.publish_profile IS 'Trigger: profile_changed, to the user''s own sockets; partial when it had to leave attributes out.';
+COMMENT ON FUNCTION chat.publish_profile IS 'Trigger: profile_changed, to the user''s own sockets.';
 CREATE OR REPLACE TRIGGER publish_profile AFTER UPDATE OF version ON chat.users
 FOR EACH ROW EXECUTE FUNCTION chat.publish_profile();
 

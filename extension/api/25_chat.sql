@@ -319,19 +319,14 @@ COMMENT ON FUNCTION chat.draft_event IS 'The draft_changed event, as it is publi
 
 CREATE OR REPLACE FUNCTION chat.publish_draft()
 RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	event jsonb := chat.draft_event(NEW);
 BEGIN
-	IF octet_length(event::text) > 7800 THEN	-- 7,900 with its envelope
-		event := event - 'body' || '{"partial": true}';
-	END IF;
 	IF chat.took(NEW.version) THEN
-		PERFORM chat.publish(event, ARRAY[NEW.user_id]);
+		PERFORM chat.publish(chat.draft_event(NEW), ARRAY[NEW.user_id]);
 	END IF;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION chat.publish_draft IS 'Trigger: the draft_changed event, to one''s own sockets; a long one without its body, marked partial.';
+COMMENT ON FUNCTION chat.publish_draft IS 'Trigger: the draft_changed event, to one''s own sockets.';
 CREATE OR REPLACE TRIGGER publish_draft AFTER INSERT OR UPDATE ON chat.drafts
 FOR EACH ROW EXECUTE FUNCTION chat.publish_draft();
 

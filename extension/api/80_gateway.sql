@@ -71,12 +71,6 @@ $$;
 COMMENT ON FUNCTION chat.list_methods IS 'The functions of these schemas that chat_user or chat_anonymous is itself granted EXECUTE on (PUBLIC does not count), as a gateway needs them: method is the wire name, call the qualified name; anonymous: callable before login; groupable: chat.groupable lists it; parameters [{name, type, optional}] with those that the gateway fills (actor_id, actor_session_id, actor_address); result void, scalar, row, rows or page (a set whose last column is has_more boolean); columns [{name, type}], for scalar one without name; description its COMMENT; problem not NULL: it cannot be a method, and why.';
 GRANT EXECUTE ON FUNCTION chat.list_methods TO chat_gateway, chat_app; -- since 0.1.0
 
-CREATE OR REPLACE FUNCTION chat.read_event(chat_id bigint, id bigint)
-RETURNS json LANGUAGE c STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS 'MODULE_PATHNAME', 'chat_read_event';
-COMMENT ON FUNCTION chat.read_event IS 'A durable event of a chat, whole: what a notification marked "partial" left out. NULL when there is none. For gateways: whoever calls it may read everything.';
-GRANT EXECUTE ON FUNCTION chat.read_event TO chat_gateway; -- since 0.1.0
-
 -- Where the installer may: gateways read the wire surface again after any change of functions, of grants, or of the
 -- types and relations whose columns functions return. A new table or type is not one: no function returns it yet.
 CREATE OR REPLACE FUNCTION chat.announce_schema()

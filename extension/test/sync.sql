@@ -93,6 +93,11 @@ CREATE FUNCTION test_sync.lasting(event jsonb) RETURNS jsonb LANGUAGE sql AS $$
 	SELECT CASE WHEN event ->> 'type' = 'read' THEN event - '{unread,mentions,message_id,number}'::text[] ELSE event END
 $$;
 
+CREATE FUNCTION test_sync.event(chat_id bigint, id bigint) RETURNS json LANGUAGE sql AS $$
+	SELECT coalesce((SELECT chat.logged_event(e) FROM chat.events e WHERE e.chat_id = event.chat_id AND e.id = event.id),
+		(SELECT chat.message_event(m) FROM chat.messages m WHERE m.chat_id = event.chat_id AND m.id = event.id))
+$$;
+
 CREATE FUNCTION test_sync.faults(exact boolean) RETURNS TABLE (fault text, user_id bigint, detail text) LANGUAGE sql AS $$
 	SELECT 'event missed', t.user_id, t.chat_id || ' ' || t.id FROM test_sync.true_events t
 	 WHERE NOT EXISTS (SELECT FROM test_sync.events e WHERE e.user_id = t.user_id AND e.chat_id = t.chat_id AND (e.id = t.id OR e.type = 'chat_reset'))
@@ -103,7 +108,7 @@ CREATE FUNCTION test_sync.faults(exact boolean) RETURNS TABLE (fault text, user_
 	SELECT 'event differs', e.user_id, e.event::text FROM test_sync.events e
 	  JOIN chat.members m ON m.chat_id = e.chat_id AND m.user_id = e.user_id
 	 WHERE exact AND e.type <> 'chat_reset' AND e.event <> chat.event_as_seen(e.chat_id, e.id, CASE WHEN EXISTS (SELECT FROM chat.events l WHERE l.chat_id = e.chat_id AND l.id = e.id)
-		THEN '' ELSE 'message' END, chat.read_event(e.chat_id, e.id), e.user_id)::jsonb
+		THEN '' ELSE 'message' END, test_sync.event(e.chat_id, e.id), e.user_id)::jsonb
 	UNION ALL
 	SELECT 'event twice below a cursor', e.user_id, e.event::text FROM test_sync.events e JOIN test_sync.pages p ON p.number = e.page WHERE e.id <= p.since
 	UNION ALL

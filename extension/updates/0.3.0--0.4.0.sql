@@ -87,3 +87,4 @@ ALTER TABLE chat.channel_key
 COMMENT ON COLUMN chat.channel_key.former_key IS 'The key of the generation before: its names are still heard, as a transaction may notify there that began before the key was changed.';
 COMMENT ON COLUMN chat.channel_key.generation IS 'Stands in each name, so that it is known by which key it was made.';
 DROP FUNCTION IF EXISTS chat.publish_horizon;
+DROP FUNCTION chat.read_event; -- events come in parts now, and nobody reads them back

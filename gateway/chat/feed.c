@@ -3,7 +3,7 @@
  * feed.c
  *	  Notifications in, in the order of commits; each event out to all sessions of those it is for.
  *
- *	  queue --first--> [read back, when partial] --receivers collected--> walk, a slice a turn --> next
+ *	  [parts put together] --> queue --first--> receivers collected --> walk, a slice a turn --> next
  *
  * 1. What the one LISTEN connection brings is one stream, and so are the rows of the outbox; it is worked off one by
  *	  one, so nobody sees events out of order.
@@ -14,32 +14,32 @@
  * 4. A walk (walk.c) pushes to at most SLICE sessions a turn, so that calls are answered in between however many hear an
  *	  event. Events of a large chat that wait one behind the other are walked together, while they are for the same
  *	  sessions.
- * 5. An event that was too large for a notification says "partial": it is read back, and all later ones wait behind it.
- *	  When it cannot be read, its receivers are replayed from their cursors; when there is no such event any more, nothing.
+ * 5. What is too long for a notification comes in parts (codec/parts.c), right behind each other, and is one of the queue when the
+ *	  last of them has come. Nothing has to be read, so nobody waits for others' large events. One for which there was no
+ *	  room, in the server or in the queue's QUEUE_BYTES, says "partial": its receivers are replayed from their cursors.
  * 6. A marker (cursor.c) is a notification too: when its turn comes, all before it have been walked, and `cursor` goes to
  *	  all sessions that have them.
- * 7. Overflow: the queue is dropped, and everybody is replayed at once (hub.c), before any later marker has its turn.
+ * 7. Overflow of QUEUE_LIMIT: the queue is dropped, and everybody is replayed at once (hub.c), before any later marker has its turn.
  * 8. session_ended is for the gateway: the sockets of that login are closed. With a replay logins are looked up: a
  *	  session_ended may be among what was lost.
  *
  * An event of a large chat that names another one before itself than was relayed last has overtaken it. Who left by that one
  * must not get this: so who is in the chat is asked first (large.c), and all later ones wait behind it. When that cannot
- * be found out, those in the chat are replayed, as for a partial event that cannot be read.
+ * be found out, those in the chat are replayed, as for a partial event.
  *
  * Coming into a large chat and leaving it are told twice: {"chat":…} to those in it, and right behind it {"to":…,"chat":…}
  * on the channels of those concerned. Who is in the chat, for this event, has had it as one of them; only to the
  * others the copy is relayed. Then it changes the roster: so the copy of member_left is the last that one who leaves
  * gets, and who comes in hears all from member_joined on. A chat that has just grown large says so ("large": true) in its
- * last event on user channels: that one is relayed to all of `to`, and takes them in. The change happens whether a
- * partial event could be read back or not.
+ * last event on user channels: that one is relayed to all of `to`, and takes them in. The change happens, be the event
+ * partial or not.
  *
  * Called from: chat/hub, chat/outbox. Calls: chat/hub, chat/channel, chat/large, chat/roster, chat/replay, chat/cursor,
- * chat/walk, chat/watch, chat/session, codec/notification, pg/pool.
+ * chat/walk, chat/watch, chat/session, codec/notification, codec/parts.
  */
 #include "chat/feed.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -53,10 +53,12 @@
 #include "chat/walk.h"
 #include "chat/watch.h"
 #include "codec/notification.h"
-#include "pg/pool.h"
+#include "codec/parts.h"
 
-#define QUEUE_LIMIT 10000 /* notifications waiting */
-#define SLICE       256   /* sessions pushed to in one turn */
+#define QUEUE_LIMIT 10000              /* notifications waiting */
+#define QUEUE_BYTES (64 * 1024 * 1024) /* of their texts, beyond which large events go partial */
+#define LARGE       8000               /* bytes of an event that is so */
+#define SLICE       256                /* sessions pushed to in one turn */
 
 /* A notification that waits. */
 struct notice
@@ -66,18 +68,13 @@ struct notice
 	char *payload;    /* owned */
 };
 
-static struct list queue;          /* struct notice; the first one is being read back when `reading` */
-static int queue_length;           /* of queue */
-static int slice;                  /* pushes left in this slice */
-static struct timer next_turn;     /* set while the next slice is waited for */
-static bool reading;               /* read_call, or large_check, is under way */
-static struct pg_call read_call;   /* reads back the event of the queue's first notice */
-static char read_ids[2][24];       /* chat_id and id of that event */
-static const char *read_values[2]; /* the same, for read_call */
-static const int text_only[2];     /* lengths and formats of its parameters */
-
-static const struct pg_statement read_event = {"read_event", "SELECT chat.read_event($1::bigint, $2::bigint)",
-											   2};
+static struct list queue;      /* struct notice; the first one waits for large_check when `checking` */
+static int queue_length;       /* of queue */
+static size_t queue_bytes;     /* of its payloads */
+static struct parts parts;     /* of what comes next; owned */
+static int slice;              /* pushes left in this slice */
+static struct timer next_turn; /* set while the next slice is waited for */
+static bool checking;          /* large_check is under way */
 
 static void advance(void);
 
@@ -143,12 +140,8 @@ collect_members(const struct notification *notification)
 	roster_each(notification->chat, &choice, walk_collect_user, NULL);
 }
 
-/*
- * `event` is the notification's, or what was read back. Text NULL: there is no such event any more, or, when `lost`,
- * it could not be had, and its receivers are replayed.
- */
 static void
-relay(const char *channel, const struct notification *notification, const struct slice *event, bool lost)
+relay(const char *channel, const struct notification *notification)
 {
 	struct hub_user *user;
 	size_t at = 0;
@@ -166,10 +159,10 @@ relay(const char *channel, const struct notification *notification, const struct
 		if (user != NULL && (channel == NULL || channel_is_of(user, channel)))
 			tell_user(user, notification);
 	}
-	if (event->text != NULL)
-		walk_begin(notification, event);
-	else if (lost)
+	if (notification->partial)
 		walk_replay();
+	else
+		walk_begin(notification);
 	if (!walk_is_on())
 		walk_cancel();
 }
@@ -193,51 +186,11 @@ free_notice(struct list *node)
 
 	list_remove(node);
 	queue_length--;
+	queue_bytes -= strlen(notice->payload);
 	stats_move(GAUGE_FEED, -1);
 	mem_free(notice->channel);
 	mem_free(notice->payload);
 	mem_free(notice);
-}
-
-static void
-on_event_read(struct pg_call *call, enum pg_verdict verdict, const struct pg_result *result)
-{
-	struct notice *notice = list_entry(queue.next, struct notice, node);
-	struct slice event = {NULL, 0};
-	struct notification notification;
-
-	(void) call;
-	reading = false;
-	if (verdict == PG_DONE && result_rows(result) == 1)
-		event.text = result_value(result, 0, 0, &event.length);
-	if (event.text == NULL)
-	{
-		stats_add(STAT_EVENTS_DROPPED, 1);
-		log_write(LEVEL_WARN, "event_not_read", "chat_id=%s id=%s", read_ids[0], read_ids[1]);
-		timer_set(&next_turn, 1, start_slice);
-	}
-	if (notification_read(notice->payload, strlen(notice->payload), &notification))
-		relay(notice->channel, &notification, &event, verdict != PG_DONE);
-	free_notice(queue.next);
-	advance();
-}
-
-static void
-start_reading(const struct notification *notification)
-{
-	snprintf(read_ids[0], sizeof read_ids[0], "%" PRId64, notification->chat_id);
-	snprintf(read_ids[1], sizeof read_ids[1], "%" PRId64, notification->id);
-	read_values[0] = read_ids[0];
-	read_values[1] = read_ids[1];
-	read_call = (struct pg_call){.statement = &read_event,
-								 .values = read_values,
-								 .lengths = text_only,
-								 .formats = text_only,
-								 .lane = LANE_OWN,
-								 .repeatable = true,
-								 .done = on_event_read};
-	reading = true;
-	pool_submit(&read_call);
 }
 
 static void begin(struct notice *notice);
@@ -248,7 +201,7 @@ on_checked(bool good)
 	struct notice *notice = list_entry(queue.next, struct notice, node);
 	struct notification notification;
 
-	reading = false;
+	checking = false;
 	if (notification_read(notice->payload, strlen(notice->payload), &notification))
 		roster_saw(notification.chat, notification.id);
 	if (good)
@@ -302,7 +255,7 @@ join_all(int64_t chat)
 		continue;
 }
 
-/* The first of the queue: relayed, or at least begun to be read back or looked into. */
+/* The first of the queue: relayed, or at least begun to be looked into. */
 static void
 begin(struct notice *notice)
 {
@@ -320,18 +273,14 @@ begin(struct notice *notice)
 	else if (notification.to.text == NULL && notification.id != 0 &&
 			 roster_gap(notification.chat, notification.id, notification.prev_id))
 	{
-		reading = true;
+		checking = true;
 		large_check(notification.chat, on_checked);
-		return;
-	}
-	else if (count_event(&notification.type), notification.partial)
-	{
-		start_reading(&notification);
 		return;
 	}
 	else
 	{
-		relay(notice->channel, &notification, &notification.event, false);
+		count_event(&notification.type);
+		relay(notice->channel, &notification);
 		chat = notification.to.text == NULL ? notification.chat : 0;
 	}
 	free_notice(&notice->node);
@@ -342,7 +291,7 @@ begin(struct notice *notice)
 static void
 advance(void)
 {
-	while (!reading && next_turn.place == 0)
+	while (!checking && next_turn.place == 0)
 	{
 		if (walk_is_on())
 			push_slice();
@@ -364,28 +313,74 @@ overflow(void)
 	hub_replay_all(INT64_MAX);
 }
 
-void
-feed_take(const char *channel, const char *payload)
+/* What is known of a large event for which there is no room. Owned; NULL: it is no event. */
+static char *
+shorten(const char *payload)
+{
+	struct notification notification;
+	struct buf text = {0};
+	char *copy;
+
+	if (!notification_read(payload, strlen(payload), &notification))
+		return NULL;
+	notification_write_partial(&notification, &text);
+	copy = mem_copy(buf_text(&text));
+	buf_free(&text);
+	return copy;
+}
+
+static void
+take(const char *channel, const char *payload, size_t length)
 {
 	struct notice *notice;
+	char *text = NULL;
 
 	if (queue_length >= QUEUE_LIMIT)
 		overflow();
+	if (length > LARGE && queue_bytes + length > QUEUE_BYTES)
+		text = shorten(payload);
 	notice = mem_alloc(sizeof *notice);
 	notice->channel = channel ? mem_copy(channel) : NULL;
-	notice->payload = mem_copy(payload);
-	if (channel == NULL ? notification_horizon(payload, strlen(payload)) == 0 : !cursor_is_on(channel))
+	notice->payload = text ? text : mem_copy(payload);
+	if (channel == NULL ? notification_horizon(payload, length) == 0 : !cursor_is_on(channel))
 		cursor_stir();
 	list_append(&queue, &notice->node);
 	queue_length++;
+	queue_bytes += strlen(notice->payload);
 	stats_move(GAUGE_FEED, 1);
 	advance();
+}
+
+void
+feed_take(const char *channel, const char *payload)
+{
+	switch (channel ? parts_take(&parts, payload, strlen(payload)) : PARTS_NONE)
+	{
+		case PARTS_NONE:
+			take(channel, payload, strlen(payload));
+			break;
+		case PARTS_WHOLE:
+			take(channel, buf_text(&parts.text), parts.text.length);
+			break;
+		case PARTS_LOST:
+			log_write(LEVEL_WARN, "parts_lost", "an event has come without all of its parts");
+			hub_resync();
+			break;
+		case PARTS_TAKEN:
+			break;
+	}
+}
+
+void
+feed_lost(void)
+{
+	parts_clear(&parts);
 }
 
 bool
 feed_is_full(void)
 {
-	return queue_length >= QUEUE_LIMIT / 4;
+	return queue_length >= QUEUE_LIMIT / 4 || queue_bytes >= QUEUE_BYTES / 4;
 }
 
 void
@@ -399,6 +394,7 @@ void
 feed_close(void)
 {
 	timer_clear(&next_turn);
+	parts_clear(&parts);
 	while (!list_empty(&queue))
 		free_notice(queue.next);
 	walk_close();

@@ -9,6 +9,7 @@ extern void feed_open(void);
 extern void feed_close(void);
 /* Both live during the call only. Channel NULL: it is for all whom it names, here. */
 extern void feed_take(const char *channel, const char *payload);
+extern void feed_lost(void);    /* the connection: what was about to come will not */
 extern bool feed_is_full(void); /* so much waits that whoever can wait should */
 
 #endif

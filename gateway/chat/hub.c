@@ -288,8 +288,8 @@ try_round(struct timer *timer)
 		timer_set(&round_timer, now < next_round ? next_round - now : RESYNC_CHECK, try_round);
 }
 
-static void
-on_resync(void)
+void
+hub_resync(void)
 {
 	if (round_due)
 		return;
@@ -311,7 +311,7 @@ on_notified(const char *channel, const char *payload)
 	if (strcmp(channel, SCHEMA_CHANNEL) == 0)
 		catalog_reload();
 	else if (strcmp(channel, CHANNEL_RESYNC) == 0)
-		on_resync();
+		hub_resync();
 	else
 		feed_take(channel, payload);
 }
@@ -319,6 +319,7 @@ on_notified(const char *channel, const char *payload)
 static void
 on_lost(void)
 {
+	feed_lost();
 	hub_replay_all(INT64_MAX);
 }
 

@@ -65,6 +65,7 @@ extern void hub_each_user(hub_user_fn visit, void *arg);
 
 /* Something was not heard: everybody's sessions are replayed, from their cursor and from no later id than `limit`. */
 extern void hub_replay_all(int64_t limit);
+extern void hub_resync(void);      /* the same, but one round a while */
 extern bool hub_is_doubtful(void); /* that is to happen, but is put off: no cursor may move */
 
 /* What is published is heard: LISTEN has come back since the connection was last made. */

@@ -83,20 +83,20 @@ add(const char *method, const char *params, size_t length)
 }
 
 static void
-add_event(const struct notification *notification, const struct slice *event)
+add_event(const struct notification *notification)
 {
-	struct walked *walked = add("event", event->text, event->length);
+	struct walked *walked = add("event", notification->event.text, notification->event.length);
 
 	walked->key = (struct event_key){.chat_id = notification->chat_id, .id = notification->id};
 	walked->happened = time_milliseconds(notification->at.text, notification->at.length);
 }
 
 void
-walk_begin(const struct notification *notification, const struct slice *event)
+walk_begin(const struct notification *notification)
 {
 	count = collected;
 	if (count > 0)
-		add_event(notification, event);
+		add_event(notification);
 }
 
 void
@@ -119,7 +119,7 @@ walk_join(const struct notification *notification)
 
 	collected = count;
 	if (same)
-		add_event(notification, &notification->event);
+		add_event(notification);
 	return same;
 }
 

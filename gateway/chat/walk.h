@@ -18,7 +18,7 @@ extern void walk_collect(struct session *session, void *arg);
 extern void walk_collect_user(struct roster_user *chats, void *arg);
 
 /* To those collected: an event, or the cursor. Harmless when there are none. */
-extern void walk_begin(const struct notification *notification, const struct slice *event);
+extern void walk_begin(const struct notification *notification);
 extern void walk_begin_cursor(int64_t cursor);
 
 /* Another event for those collected since; false: they are others than the first one's, or it has enough by it. */

@@ -16,6 +16,7 @@
  */
 #include "codec/notification.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +126,41 @@ notification_read(const char *payload, size_t length, struct notification *notif
 										  .partial = slice_is(&inner[MEMBER_PARTIAL].value, "true"),
 										  .grown = slice_is(&inner[MEMBER_LARGE].value, "true")};
 	return notification->to.text != NULL || notification->chat != 0;
+}
+
+static void
+write_text(struct buf *out, const char *name, const struct slice *text)
+{
+	if (text->text != NULL)
+		buf_format(out, ",\"%s\":\"%.*s\"", name, (int) text->length, text->text);
+}
+
+static void
+write_number(struct buf *out, const char *name, int64_t number)
+{
+	if (number != 0)
+		buf_format(out, ",\"%s\":\"%" PRId64 "\"", name, number);
+}
+
+void
+notification_write_partial(const struct notification *notification, struct buf *out)
+{
+	buf_add_text(out, "{\"event\":{\"partial\":true");
+	if (notification->grown)
+		buf_add_text(out, ",\"large\":true");
+	write_text(out, "type", &notification->type);
+	write_number(out, "chat_id", notification->chat_id);
+	write_number(out, "id", notification->id);
+	write_number(out, "prev_id", notification->prev_id);
+	write_text(out, "at", &notification->at);
+	buf_add_char(out, '}');
+	if (notification->to.text != NULL)
+		buf_format(out, ",\"to\":%.*s", (int) notification->to.length, notification->to.text);
+	write_number(out, "chat", notification->chat);
+	write_number(out, "sees", notification->sees);
+	write_number(out, "lacks", notification->lacks);
+	write_number(out, "from", notification->from);
+	buf_add_char(out, '}');
 }
 
 bool

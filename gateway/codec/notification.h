@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "codec/json.h"
 
 /* All slices lie in the payload. */
@@ -23,7 +24,7 @@ struct notification
 	int64_t chat_id;    /* of the event; 0: none */
 	int64_t id;         /* of the event; 0: it is not a durable one */
 	int64_t prev_id;    /* of the event before it in its chat; 0: none is told */
-	bool partial;       /* the event is to be read back by chat_id and id */
+	bool partial;       /* the event could not be told: who was to hear it has to look */
 	bool grown;         /* the chat has just become large */
 };
 
@@ -38,6 +39,9 @@ struct event_key
 /* False: it is none. */
 extern bool notification_read(const char *payload, size_t length, struct notification *notification);
 extern bool notification_is(const struct notification *notification, const char *type);
+
+/* The same, with nothing of the event but what routing needs, and marked partial. */
+extern void notification_write_partial(const struct notification *notification, struct buf *out);
 
 /* The next id in `to`, decimal; *at is 0 at first. False: there is none any more. */
 extern bool notification_receiver(const struct notification *notification, size_t *at, char *id, size_t size);

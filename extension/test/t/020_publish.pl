@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: PostgreSQL
-# What listeners hear: committed events only, once on each channel, to those concerned; large ones are marked partial;
+# What listeners hear: committed events only, once on each channel, to those concerned; large ones in parts;
 # a restore, a COPY and chat.delivery = none publish nothing.
 
 use strict;
 use warnings;
 
 use ChatTest;
+use Encode qw(decode);
 use JSON::PP;
 use Test::More;
 
@@ -51,20 +52,38 @@ is(scalar heard([$bob], "SELECT chat.send_message($alice, $chat, 'once', client_
 	1, 'a repeated client_key is heard once');
 
 # Too large for a notification
-for my $body ("repeat('x', 4096)", "repeat(E'\\x01', 4096)", "repeat('😀', 4096)")
+for my $body ("repeat('x', 4096)", "repeat(E'\\x01', 4096)", "repeat('😀', 4096)", "'x' || repeat('😀', 4095)", "repeat('€x', 2048)")
 {
-	my ($event) = map { $_->{payload}{event} } heard([$bob], "SELECT chat.send_message($alice, $chat, $body)");
-	my $whole = decode_json($node->safe_psql('postgres', "SELECT chat.read_event($chat, $event->{id})"));
+	my @heard = heard([$alice, $bob], "SELECT chat.send_message($alice, $chat, $body)");
+	my $event = $heard[0]{payload}{event};
 
-	if ($body =~ /'x'/)
-	{
-		is($event->{message}{body}, 'x' x 4096, 'what fits goes whole');
-		next;
-	}
-	ok($event->{partial} && !exists $event->{message}, "what does not goes partial: $body");
-	is(length $whole->{message}{body}, 4096, 'and is read back whole');
-	is_deeply([map { $event->{$_} } qw(type chat_id id prev_id actor_id at)], [map { $whole->{$_} } qw(type chat_id id prev_id actor_id at)], 'with the same common members');
+	is(length $event->{message}{body}, 4096, "whole: $body");
+	is($event->{message}{body}, decode('UTF-8', $node->safe_psql('postgres', "SELECT $body")), 'and the same') if $body !~ /x01/;
+	is_deeply([map { $_->{parts} > 1 ? 'parts' : 'one' } @heard], [($body =~ /^repeat\('x'/ ? 'one' : 'parts') x 2], 'in parts where it must be, to each');
+	is_deeply($heard[0]{payload}, $heard[1]{payload}, 'the same to each');
 }
+is_deeply([map { length($_->{payload}{event}{message}{body}) } heard([$bob], "BEGIN; SELECT chat.send_message($alice, $chat, repeat('😀', 4096 - n)) FROM generate_series(1, 3) n; COMMIT")],
+	[4095, 4094, 4093], 'several of one transaction do not mix');
+for my $mode ('transactional', 'deferred')
+{
+	$node->safe_psql('postgres', "ALTER SYSTEM SET chat.delivery = $mode");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT chat.user_channel(1) IS NOT NULL AND current_setting('chat.delivery') = '$mode'");
+	is_deeply([map { length($_->{payload}{event}{message}{body}) } heard([$bob], "SELECT chat.send_message($alice, $chat, repeat('😀', 4000))")], [4000], "delivery = $mode");
+}
+$node->safe_psql('postgres', "SELECT chat.set_setting('body_max_length', '65536')");
+@heard = heard([$bob], "SELECT chat.send_message($alice, $chat, repeat('😀', 65536))");
+is(length $heard[0]{payload}{event}{message}{body}, 65536, 'the longest of all');
+
+# Where there is no room a large event is partial, and the small ones beside it are whole
+@heard = heard([$bob], "BEGIN; SELECT chat.send_message($alice, $chat, repeat('😀', 65536)) FROM generate_series(1, 6); SELECT chat.send_message($alice, $chat, 'small'); COMMIT");
+is_deeply([map { $_->{payload}{event}{partial} ? 'partial' : length $_->{payload}{event}{message}{body} } @heard],
+	[65536, 65536, 65536, 'partial', 'partial', 'partial', 5], 'what finds no room in a transaction is told of');
+is_deeply([grep { !exists $heard[3]{payload}{event}{$_} } qw(type chat_id id prev_id actor_id at)], [], 'with its common members');
+@heard = heard([$bob], "BEGIN; SELECT chat.send_message($alice, $chat, repeat('😀', 65536)) FROM generate_series(1, 3); SELECT chat.send_message($alice, $chat, repeat('😀', 4096)) FROM generate_series(1, 20); SELECT chat.save_draft($bob, $chat, repeat('😀', 4096)); COMMIT");
+is_deeply($heard[-1]{payload}{event}, {partial => JSON::PP::true}, 'what has none is only told of');
+is($node->safe_psql('postgres', "SELECT value FROM chat.stats WHERE name = 'ring_overflows'"), '0', 'and nobody else has to look');
+$node->safe_psql('postgres', "SELECT chat.set_setting('body_max_length', '4096')");
 
 # Cursors: of a stranger's, who has not written, nothing is heard but by their own devices; nor of anybody's across a block
 my $message = $node->safe_psql('postgres', "SELECT max(id) FROM chat.messages");

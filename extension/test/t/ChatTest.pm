@@ -51,20 +51,33 @@ sub chat_settle
 	return 'DO $$ BEGIN WHILE chat.delivery_stat(\'bytes\') > 0 LOOP PERFORM pg_sleep(0.002); END LOOP; END $$; SELECT 1;';
 }
 
-# What is heard on these channels by a session that runs the statements itself; payload is decoded, undef when empty.
+# What is heard on these channels by a session that runs the statements itself; payload is decoded, undef when empty. What comes
+# in parts is put together; parts => how many there were.
 sub chat_heard
 {
 	my ($node, $channels, $sql) = @_;
 	my $listen = join '', map { "LISTEN \"$_\";\n" } @$channels;
-	my @heard;
+	my (@heard, %parts);
 
 	my ($status, $out, $error) = $node->psql('postgres', "SET client_encoding = 'UTF8';\n$listen$sql;\n" . chat_settle());
 	die $error if $status;
 	while ($out =~ /^Asynchronous notification "([^"]+)" (?:with payload "(.*)" )?received from server process/mg)
 	{
-		my ($channel, $payload) = ($1, $2);
+		my ($channel, $payload, $count) = ($1, $2, 1);
 
-		push @heard, {channel => $channel, payload => defined $payload ? decode_json($payload) : undef};
+		if (defined $payload && $payload =~ m{^part (\d+)/(\d+) of ([0-9a-f]{16}):(.*)}s)
+		{
+			my ($number, $tag) = ($1, $3);
+
+			die "part $number of $channel does not follow" if $number != 1 + @{$parts{$channel} // []};
+			die 'another text has come between' if $number > 1 && $parts{tag} ne $tag;
+			$parts{tag} = $tag;
+			$count = $2;
+			push @{$parts{$channel}}, $4;
+			next if $number < $count;
+			$payload = join '', @{delete $parts{$channel}};
+		}
+		push @heard, {channel => $channel, payload => defined $payload ? decode_json($payload) : undef, parts => $count};
 	}
 	return @heard;
 }

@@ -73,25 +73,6 @@ describe('bad moments', () => {
 		await socket.close();
 	});
 
-	test('an event that cannot be read back comes by a replay, for those it was for', async () => {
-		const { a, b, chat_id } = pair;
-		const stranger = await world.connect(await world.user('carol'));
-		await world.sql('REVOKE EXECUTE ON FUNCTION chat.read_event FROM chat_gateway');
-		const large = await a.call('send_message', { chat_id, body: '€'.repeat(4000) });
-		for (const socket of [a, b])
-		{
-			assert.equal((await socket.event(event => event.id === large.id, 'the large one')).message.body.length, 4000);
-			await socket.reply(frame => frame.method === 'synced');
-		}
-		await world.sql('GRANT EXECUTE ON FUNCTION chat.read_event TO chat_gateway');
-		const sent = await a.call('send_message', { chat_id, body: '€'.repeat(4000) });
-		await b.event(event => event.id === sent.id, 'the next one');
-		await stranger.call('get_profile');
-		assert.equal(stranger.count('synced'), 0);
-		assert.equal(a.count('resync') + b.count('resync'), 0);
-		await stranger.close();
-	});
-
 	test('a LISTEN connection that ends with a last word is noticed', async () => {
 		await well();
 		const { a, b, chat_id } = pair;

@@ -34,7 +34,7 @@ describe('json-rpc', () => {
 	});
 
 	test('functions that were granted to nobody on the wire are unknown', async () => {
-		for (const method of ['next_id', 'open_session', 'list_methods', 'read_event', 'pg_catalog.pg_sleep', 'pg_sleep'])
+		for (const method of ['next_id', 'open_session', 'list_methods', 'listen', 'pg_catalog.pg_sleep', 'pg_sleep'])
 			assert.equal((await refused(socket.call(method))).code, -32601, method);
 	});
 

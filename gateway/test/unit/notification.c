@@ -37,12 +37,39 @@ receivers(const char *payload, const char *wanted)
 	is(all, strlen(all), wanted, "its receivers");
 }
 
+static void
+shortened(const char *payload, const char *wanted)
+{
+	struct notification notification = read_good(payload);
+	struct notification again;
+	struct buf text = {0};
+
+	notification_write_partial(&notification, &text);
+	is(text.data, text.length, wanted, "without what routing does not need");
+	ok(notification_read(text.data, text.length, &again) && again.partial && again.id == notification.id &&
+		   again.prev_id == notification.prev_id && again.chat_id == notification.chat_id &&
+		   again.chat == notification.chat && again.grown == notification.grown &&
+		   (again.to.text == NULL) == (notification.to.text == NULL),
+	   "it says the same");
+	buf_free(&text);
+}
+
 int
 main(void)
 {
 	struct notification n;
 	struct event_key key;
 
+	shortened("{\"to\":[\"1\",\"2\"],\"chat\":\"3\",\"event\":{\"type\":\"member_left\",\"chat_id\":\"3\","
+			  "\"id\":\"7\",\"prev_id\":\"6\","
+			  "\"at\":\"2026\",\"user_ids\":[\"1\"]}}",
+			  "{\"event\":{\"partial\":true,\"type\":\"member_left\",\"chat_id\":\"3\",\"id\":\"7\",\"prev_"
+			  "id\":\"6\",\"at\":\"2026\"},"
+			  "\"to\":[\"1\",\"2\"],\"chat\":\"3\"}");
+	shortened("{\"chat\":\"3\",\"sees\":\"4\",\"lacks\":\"5\",\"from\":\"6\",\"event\":{\"message\":{}}}",
+			  "{\"event\":{\"partial\":true},\"chat\":\"3\",\"sees\":\"4\",\"lacks\":\"5\",\"from\":\"6\"}");
+	shortened("{\"chat\":\"3\",\"event\":{\"large\":true,\"message\":{}}}",
+			  "{\"event\":{\"partial\":true,\"large\":true},\"chat\":\"3\"}");
 	receivers("{\"to\":[\"12\",\"345\"],\"event\":{\"type\":\"message\"}}", "12;345;");
 	receivers("{\"to\":[9223372036854775807],\"event\":{\"type\":\"message\"}}", "9223372036854775807;");
 	receivers("{\"chat\":\"7\",\"event\":{\"type\":\"message\"}}", "");
