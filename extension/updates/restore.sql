@@ -9,7 +9,8 @@ BEGIN
 		UNION ALL
 		SELECT format('GRANT %s ON %s TO %s', k.privilege, k.object, k.grantee) || CASE WHEN k.grantable THEN ' WITH GRANT OPTION' ELSE '' END
 		  FROM (TABLE chat.kept_grants EXCEPT TABLE chat.old_grants) k CROSS JOIN LATERAL split_part(k.object, ' ', 2) name
-		 WHERE coalesce(to_regproc(name)::oid, to_regclass(name)::oid, to_regnamespace(name)::oid) IS NOT NULL -- an object may be gone
+		 WHERE CASE split_part(k.object, ' ', 1) WHEN 'ROUTINE' THEN to_regproc(name) IS NOT NULL WHEN 'SCHEMA' THEN to_regnamespace(name) IS NOT NULL
+			ELSE to_regclass(name) IS NOT NULL END -- an object may be gone
 	LOOP
 		PERFORM chat.as_operator(statement);
 	END LOOP;

@@ -375,7 +375,7 @@ describe('large chats', () => {
 		// An event that seems to have overtaken another: who is in the chat is asked, which takes a while, and all wait.
 		const original = await world.sql(`SELECT pg_get_functiondef('chat.list_large_chats'::regproc)`);
 		await world.sql(`${original.replaceAll('list_large_chats', 'list_at_once')};
-			CREATE OR REPLACE FUNCTION chat.list_large_chats(user_ids bigint[]) RETURNS TABLE (user_id bigint, chat_id bigint, joined_id bigint, last_event_id bigint)
+			CREATE OR REPLACE FUNCTION chat.list_large_chats(user_ids bigint[]) RETURNS TABLE (user_id bigint, chat_id bigint, joined_id bigint, last_event_id bigint, visible_from bigint)
 				LANGUAGE sql SECURITY DEFINER AS 'SELECT l.* FROM pg_sleep(1.5), chat.list_at_once($1) l';
 			SELECT pg_notify(chat.chat_channel(${chat_id}), '{"chat":"${chat_id}","event":{"type":"noise","id":"' || last_event_id + 1 || '","prev_id":"1"}}')
 			  FROM chat.chats WHERE id = ${chat_id}`);
