@@ -50,6 +50,7 @@
 #include "chat/openrpc.h"
 #include "chat/presence.h"
 #include "chat/rate.h"
+#include "chat/secrecy.h"
 #include "chat/session.h"
 #include "chat/span.h"
 #include "chat/ticket.h"
@@ -188,6 +189,7 @@ take_apart(void)
 	span_close();
 	oidc_close();
 	pool_close();
+	secrecy_close();
 	upkeep_close();
 	loop_settle();
 	hub_close();
@@ -225,7 +227,10 @@ worker(int index)
 	oidc_open();
 	presence_open();
 	if (index == 0)
+	{
+		secrecy_open();
 		upkeep_open();
+	}
 	good = server_open(own_listener(index), metrics_listener);
 	log_write(LEVEL_INFO, "worker_started", "listen=%s", config.listen);
 	timer_set(&ready_timer, 0, look_if_ready);

@@ -88,3 +88,17 @@ COMMENT ON COLUMN chat.channel_key.former_key IS 'The key of the generation befo
 COMMENT ON COLUMN chat.channel_key.generation IS 'Stands in each name, so that it is known by which key it was made.';
 DROP FUNCTION IF EXISTS chat.publish_horizon;
 DROP FUNCTION chat.read_event; -- events come in parts now, and nobody reads them back
+
+-- Gateway
+-- Passwords and tokens are parameters of what a gateway calls; it keeps them out of the server's log by these, where it may set
+-- them. Only a superuser can grant that. auto_explain's verbose plans show them, and from PostgreSQL 16 on so do all of its plans.
+DO $parameters$
+BEGIN
+	IF (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user) THEN
+		GRANT SET ON PARAMETER log_parameter_max_length, log_parameter_max_length_on_error, auto_explain.log_verbose TO chat_gateway;
+		IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 160000 THEN
+			EXECUTE 'GRANT SET ON PARAMETER auto_explain.log_parameter_max_length TO chat_gateway';
+		END IF;
+	END IF;
+END
+$parameters$;

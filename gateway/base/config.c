@@ -7,7 +7,7 @@
  * 2. The file named by --config or CHAT_GATEWAY_CONFIG is read: `name = value` lines, # comments.
  * 3. Environment: CHAT_GATEWAY_<NAME>.
  * 4. Flags: --name value or --name=value; dashes may stand for underscores.
- * With --check that is all: exit 0 when everything was good.
+ * With --check that is all: exit 0 when everything was good, perhaps with advice.
  *
  * A later source wins. Any bad name or value ends the start with a message that says what would be right.
  *
@@ -571,6 +571,21 @@ only_check(int argc, char **argv)
 	return false;
 }
 
+/* What --check has to say of settings that are good. */
+static void
+advise(void)
+{
+	if (!config.prepare)
+		puts("chat-gateway: prepare = off: so that PostgreSQL's log never shows passwords and tokens, run "
+			 "once as a "
+			 "superuser, for the role that the gateway logs in as:\n"
+			 "  ALTER ROLE ... SET log_parameter_max_length = 0;\n"
+			 "  ALTER ROLE ... SET log_parameter_max_length_on_error = 0;\n"
+			 "and where auto_explain is loaded:\n"
+			 "  ALTER ROLE ... SET auto_explain.log_verbose = off;\n"
+			 "  ALTER ROLE ... SET auto_explain.log_parameter_max_length = 0;  -- from PostgreSQL 16 on");
+}
+
 enum config_verdict
 config_load(int argc, char **argv)
 {
@@ -589,7 +604,10 @@ config_load(int argc, char **argv)
 		return CONFIG_BAD;
 	if (!load_environment() || !load_flags(argc, argv, NULL) || !is_consistent())
 		return CONFIG_BAD;
-	return only_check(argc, argv) ? CONFIG_DONE : CONFIG_RUN;
+	if (!only_check(argc, argv))
+		return CONFIG_RUN;
+	advise();
+	return CONFIG_DONE;
 }
 
 static bool

@@ -10,12 +10,11 @@
 
 struct conn;
 
-/* What the server allows calls; texts and numbers of the same. */
+/* What the server allows calls. With `transient` the SQL is for the transaction, else for the session. */
 struct conn_limits
 {
-	int timeout; /* milliseconds that one call may take */
-	char sql
-		[800]; /* SQL that sets it, and what goes with it: for the session, or, with `transient`, the transaction */
+	int timeout;    /* milliseconds that one call may take */
+	char sql[1536]; /* sets it, and what goes with it */
 };
 
 /* What the pool hears. The lists hold struct pg_call by node; the calls are the pool's again. */

@@ -39,6 +39,7 @@ struct member
 struct crew
 {
 	const struct crew_owner *owner; /* callbacks */
+	const char *setup;              /* SQL after each connect */
 	struct member *members;         /* owned */
 	int size;                       /* of members */
 	int kept;                       /* that stay open */
@@ -143,18 +144,14 @@ static void
 open_member(struct member *member)
 {
 	static const struct conn_owner owner = {on_ready, on_finished, on_lost};
-	static const char setup[] =
-		"SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601'; "
-		"SET bytea_output = 'hex'; SET extra_float_digits = 1; SET jit = off; SET idle_session_timeout = 0; "
-		"SET search_path = pg_catalog; SET default_transaction_isolation = 'read committed'";
 
 	member->crew->open++;
 	member->used = true;
 	member->series = member->crew->series;
 	member->state = LANE_CONNECTING;
 	stats_series_move(SERIES_LANES, member->series, LANE_CONNECTING, 1);
-	member->conn = conn_open(member->name, config.database, config.prepare ? setup : "SELECT",
-							 !config.prepare, &owner, member);
+	member->conn =
+		conn_open(member->name, config.database, member->crew->setup, !config.prepare, &owner, member);
 }
 
 static void
@@ -214,13 +211,14 @@ crew_want(struct crew *crew, int count)
 }
 
 struct crew *
-crew_open(const char *name, int number, int size, int kept, const struct crew_owner *owner)
+crew_open(const char *name, int number, int size, int kept, const char *setup, const struct crew_owner *owner)
 {
 	struct crew *crew = mem_alloc(sizeof *crew);
 
 	crew->owner = owner;
 	crew->size = size;
 	crew->kept = kept;
+	crew->setup = setup;
 	crew->series = stats_series(SERIES_LANES, name, strlen(name));
 	list_init(&crew->free);
 	crew->members = mem_alloc((size_t) size * sizeof *crew->members);

@@ -18,8 +18,11 @@ struct crew_owner
 	void (*lost)(void *holder, struct list *calls); /* what was on its way may have happened or not */
 };
 
-/* At most `size` connections, of which `kept` are made at once and stay. All named by the text and numbers from `number`. */
-extern struct crew *crew_open(const char *name, int number, int size, int kept,
+/*
+ * At most `size` connections, of which `kept` are made at once and stay; each runs `setup` first. All named by the text and
+ * numbers from `number`. All text is borrowed.
+ */
+extern struct crew *crew_open(const char *name, int number, int size, int kept, const char *setup,
 							  const struct crew_owner *owner);
 extern void crew_close(struct crew *crew);                      /* holders lose them */
 extern bool crew_has_free(const struct crew *crew, int spared); /* more than so many are */

@@ -78,6 +78,17 @@
 #define LOCK_WAIT       2000      /* milliseconds, lock_timeout elsewhere */
 #define SHARED_KEPT     2         /* shared connections that stay open */
 
+/*
+ * Passwords and tokens are parameters of calls: the server's log is not to show them, if we may say so (chat/secrecy.c).
+ * Verbose plans show what functions are called with.
+ */
+#define NOT_LOGGED(local)                                                                                    \
+	"(SELECT pg_catalog.count(pg_catalog.set_config(p.name, '0', " local ")) "                               \
+	"FROM (VALUES ('log_parameter_max_length'), ('log_parameter_max_length_on_error'), "                     \
+	"('auto_explain.log_parameter_max_length'), ('auto_explain.log_verbose')) p (name) "                     \
+	"WHERE pg_catalog.current_setting(p.name, true) IS NOT NULL "                                            \
+	"AND pg_catalog.has_parameter_privilege(p.name, 'SET'))"
+
 /* A queue and who serves it; of the grouped lane one for each of its connections. */
 struct lane
 {
@@ -495,19 +506,19 @@ dispatch(struct task *task)
 static void
 write_limits(struct conn_limits *limits, int timeout, int lock_wait)
 {
+	static const char transaction[] =
+		", pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('DateStyle', 'ISO', true), "
+		"pg_catalog.set_config('IntervalStyle', 'iso_8601', true), pg_catalog.set_config('bytea_output', "
+		"'hex', true), "
+		"pg_catalog.set_config('extra_float_digits', '1', true), pg_catalog.set_config('jit', 'off', true), "
+		"pg_catalog.set_config('search_path', 'pg_catalog', true), " NOT_LOGGED("true");
+	const char *local = config.prepare ? "false" : "true";
+
 	limits->timeout = timeout;
 	snprintf(limits->sql, sizeof limits->sql,
 			 "SELECT pg_catalog.set_config('statement_timeout', '%d', %s), "
 			 "pg_catalog.set_config('lock_timeout', '%d', %s)%s",
-			 timeout, config.prepare ? "false" : "true", lock_wait, config.prepare ? "false" : "true",
-			 config.prepare ? ""
-							: ", pg_catalog.set_config('TimeZone', 'UTC', true), "
-							  "pg_catalog.set_config('DateStyle', 'ISO', true), "
-							  "pg_catalog.set_config('IntervalStyle', 'iso_8601', true), "
-							  "pg_catalog.set_config('bytea_output', 'hex', "
-							  "true), pg_catalog.set_config('extra_float_digits', '1', true), "
-							  "pg_catalog.set_config('jit', 'off', true), "
-							  "pg_catalog.set_config('search_path', 'pg_catalog', true)");
+			 timeout, local, lock_wait, local, config.prepare ? "" : transaction);
 }
 
 /* Milliseconds that a call may run there. */
@@ -566,6 +577,12 @@ void
 pool_open(void)
 {
 	static const struct crew_owner owner = {put_off_dispatch, on_finished, on_lost};
+	static const char session[] =
+		"SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'iso_8601'; "
+		"SET bytea_output = 'hex'; SET extra_float_digits = 1; SET jit = off; SET idle_session_timeout = 0; "
+		"SET search_path = pg_catalog; SET default_transaction_isolation = 'read committed'; "
+		"SELECT " NOT_LOGGED("false");
+	const char *setup = config.prepare ? session : "SELECT";
 	int shared = 0;
 
 	group_count = config.pool_size;
@@ -578,14 +595,14 @@ pool_open(void)
 	for (int i = 0; i < group_count; i++)
 	{
 		open_lane(&lanes[i], LANE_GROUPED);
-		lanes[i].crew = crews[i] = crew_open(lane_names[LANE_GROUPED], i + 1, 1, 1, &owner);
+		lanes[i].crew = crews[i] = crew_open(lane_names[LANE_GROUPED], i + 1, 1, 1, setup, &owner);
 	}
 	for (int i = group_count; i < lane_count(); i++)
 	{
 		open_lane(&lanes[i], (enum pg_lane)(i - group_count + LANE_GROUPED + 1));
 		shared += lanes[i].share;
 	}
-	crews[group_count] = crew_open("shared", 1, shared, SHARED_KEPT, &owner);
+	crews[group_count] = crew_open("shared", 1, shared, SHARED_KEPT, setup, &owner);
 	for (int i = group_count; i < lane_count(); i++)
 		lanes[i].crew = crews[group_count];
 }
