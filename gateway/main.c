@@ -42,6 +42,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
+#include "chat/account.h"
 #include "chat/alive.h"
 #include "chat/catalog.h"
 #include "chat/cursor.h"
@@ -198,6 +199,7 @@ take_apart(void)
 	openrpc_close();
 	presence_close();
 	catalog_close();
+	account_close_all();
 	session_tables_free();
 	timer_close_all();
 	if (!loop_close())

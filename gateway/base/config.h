@@ -10,57 +10,58 @@
 
 struct config
 {
-	char *config_file;        /* path of the file read; empty: none */
-	char *listen;             /* address:port */
-	int workers;              /* processes */
-	char *database;           /* DSN of the pool */
-	char *listen_database;    /* DSN of the LISTEN connection; empty: as the pool's */
-	int use_listen;           /* LISTEN at all */
-	int cursor_interval;      /* milliseconds between cursors */
-	int outbox_interval;      /* milliseconds between looks into the outbox */
-	int pool_size;            /* grouped connections per worker */
-	int single_share;         /* shared connections per worker that calls that run alone may hold */
-	int sign_in_share;        /* the same for log_in */
-	int anonymous_share;      /* the same for other calls before login */
-	int replay_share;         /* the same for replays; as many run at a time */
-	int files_share;          /* the same for pieces of files */
-	int calls_waiting;        /* calls of one user, or one address, that may wait in one queue of the pool */
-	char *schemas;            /* exposed schemas, comma-separated */
-	char *metrics_listen;     /* address:port for /metrics alone; empty: none */
-	char *trusted_proxies;    /* networks whose X-Forwarded-For is believed */
-	char *web_root;           /* folder of the static files */
-	int frame_limit;          /* bytes of one incoming message */
-	int auth_timeout;         /* milliseconds a socket may stay without login */
-	int calls_in_flight;      /* per socket */
-	int outbound_limit;       /* bytes queued per socket, before it is held back */
-	int answer_limit;         /* bytes of one answer */
-	int slow_timeout;         /* milliseconds over which a client's pace is looked at */
-	int slow_rate;            /* bytes a second that it has to have then */
-	int group_limit;          /* calls per transaction */
-	int watch_limit;          /* users whose presence one socket may watch */
-	int max_sockets;          /* per worker; 0: what descriptors allow */
-	int call_timeout;         /* milliseconds, the server's statement_timeout */
-	int single_timeout;       /* the same for calls that run alone; 0: call_timeout */
-	int anonymous_timeout;    /* the same for calls before login */
-	int replay_timeout;       /* the same for replays */
-	int prepare;              /* statements and settings stay in server sessions */
-	int unavailable_after;    /* milliseconds without a connection before calls fail at once */
-	int drain_timeout;        /* milliseconds between SIGTERM and the end */
-	int drain_seconds;        /* milliseconds over which sockets are closed then */
-	int maintenance_interval; /* milliseconds; 0: none */
-	int ping_interval;        /* milliseconds of silence before a ping */
-	char *oidc_issuer;        /* identity provider whose access tokens are taken; empty: none */
-	char *oidc_audience;      /* what they must be for */
-	int oidc_leeway;          /* milliseconds that clocks may differ */
-	int oidc_refresh;         /* milliseconds between fetches of its keys */
-	int oidc_refetch;         /* milliseconds between fetches for the sake of a missing key */
-	int oidc_stale;           /* milliseconds that keys serve when no newer ones come */
-	int oidc_http;            /* enum oidc_http */
-	char *oidc_ca_file;       /* PEM of whom to trust for it; empty: the system's */
-	char *otlp_endpoint;      /* of a collector of spans; empty: none */
-	int trace_limit;          /* sampled calls a second, per worker, that are recorded */
-	int log_level;            /* enum log_level; follows config_reload */
-	int log_format;           /* enum log_format */
+	char *config_file;     /* path of the file read; empty: none */
+	char *listen;          /* address:port */
+	int workers;           /* processes */
+	char *database;        /* DSN of the pool */
+	char *listen_database; /* DSN of the LISTEN connection; empty: as the pool's */
+	int use_listen;        /* LISTEN at all */
+	int cursor_interval;   /* milliseconds between cursors */
+	int outbox_interval;   /* milliseconds between looks into the outbox */
+	int pool_size;         /* grouped connections per worker */
+	int single_share;      /* shared connections per worker that calls that run alone may hold */
+	int sign_in_share;     /* the same for log_in */
+	int anonymous_share;   /* the same for other calls before login */
+	int replay_share;      /* the same for replays; as many run at a time */
+	int files_share;       /* the same for pieces of files */
+	int calls_waiting;     /* calls of one user, or one address, that may wait in one queue of the pool */
+	char *schemas;         /* exposed schemas, comma-separated */
+	char *metrics_listen;  /* address:port for /metrics alone; empty: none */
+	char *trusted_proxies; /* networks whose X-Forwarded-For is believed */
+	char *web_root;        /* folder of the static files */
+	int frame_limit;       /* bytes of one incoming message */
+	int auth_timeout;      /* milliseconds a socket may stay without login */
+	int calls_in_flight;   /* per socket */
+	int outbound_limit;    /* bytes queued per socket, before it is held back */
+	int outbound_limit_per_user; /* bytes queued or to come for all of a user's sockets */
+	int answer_limit;            /* bytes of one answer */
+	int slow_timeout;            /* milliseconds over which a client's pace is looked at */
+	int slow_rate;               /* bytes a second that it has to have then */
+	int group_limit;             /* calls per transaction */
+	int watch_limit;             /* users whose presence one socket may watch */
+	int max_sockets;             /* per worker; 0: what descriptors allow */
+	int call_timeout;            /* milliseconds, the server's statement_timeout */
+	int single_timeout;          /* the same for calls that run alone; 0: call_timeout */
+	int anonymous_timeout;       /* the same for calls before login */
+	int replay_timeout;          /* the same for replays */
+	int prepare;                 /* statements and settings stay in server sessions */
+	int unavailable_after;       /* milliseconds without a connection before calls fail at once */
+	int drain_timeout;           /* milliseconds between SIGTERM and the end */
+	int drain_seconds;           /* milliseconds over which sockets are closed then */
+	int maintenance_interval;    /* milliseconds; 0: none */
+	int ping_interval;           /* milliseconds of silence before a ping */
+	char *oidc_issuer;           /* identity provider whose access tokens are taken; empty: none */
+	char *oidc_audience;         /* what they must be for */
+	int oidc_leeway;             /* milliseconds that clocks may differ */
+	int oidc_refresh;            /* milliseconds between fetches of its keys */
+	int oidc_refetch;            /* milliseconds between fetches for the sake of a missing key */
+	int oidc_stale;              /* milliseconds that keys serve when no newer ones come */
+	int oidc_http;               /* enum oidc_http */
+	char *oidc_ca_file;          /* PEM of whom to trust for it; empty: the system's */
+	char *otlp_endpoint;         /* of a collector of spans; empty: none */
+	int trace_limit;             /* sampled calls a second, per worker, that are recorded */
+	int log_level;               /* enum log_level; follows config_reload */
+	int log_format;              /* enum log_format */
 
 	/* Over HTTP, and whoever connects. */
 	int calls_per_second;        /* of one user, or one address; 0: no limit */
@@ -73,6 +74,7 @@ struct config
 	int file_timeout;            /* milliseconds that one call of a transfer may take */
 	int max_transfers;           /* files on their way at a time, per worker */
 	int max_transfers_per_user;  /* the same of one user, or of one address before login */
+	int max_sockets_per_user;    /* per worker; 0: no limit */
 	int max_sockets_per_address; /* per worker and client address; 0: no limit */
 };
 

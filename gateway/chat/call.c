@@ -33,6 +33,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
+#include "chat/account.h"
 #include "chat/catalog.h"
 #include "chat/cursor.h"
 #include "chat/fault.h"
@@ -594,12 +595,14 @@ is_held_back(const struct call *call, const struct session *session)
 	return session->queued > limit || (session->gathered > limit && call->reply != first->reply);
 }
 
-/* Whether its rows may come to more, together with those under way, than the session should have at a time. */
+/* Whether its rows may come to more, together with those under way, than the session, or its user, should have at a time. */
 static bool
 is_heavy(const struct call *call, const struct session *session)
 {
-	return session->expected > 0 &&
-		   session->expected + *call->method->weight > (size_t) config.outbound_limit;
+	size_t weight = *call->method->weight;
+
+	return (session->expected > 0 && session->expected + weight > (size_t) config.outbound_limit) ||
+		   account_is_full(session, weight);
 }
 
 static void
@@ -608,6 +611,7 @@ start(struct call *call, struct session *session)
 	call->state = CALL_RUNNING;
 	call->pg.weight = *call->method->weight;
 	session->expected += call->pg.weight;
+	account_move(session, (int64_t) call->pg.weight);
 	if (call->method->logs_in)
 		session->login_pending = true;
 	pool_submit(&call->pg);
@@ -766,7 +770,10 @@ on_done(struct pg_call *pg, enum pg_verdict verdict, const struct pg_result *res
 	span_log(&call->span);
 	span_add_database(&call->span, pg, verdict == PG_DONE);
 	if (session != NULL)
+	{
 		session->expected -= pg->weight;
+		account_move(session, -(int64_t) pg->weight);
+	}
 	if (verdict == PG_DONE)
 		weigh(call->method, result_size(result));
 	if (session != NULL && pg->spoiled)

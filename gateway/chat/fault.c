@@ -119,6 +119,16 @@ fault_needs_socket(void)
 }
 
 struct rpc_error
+fault_too_many_sockets(void)
+{
+	return (struct rpc_error){.code = 429,
+							  .message = "this user has too many sockets open",
+							  .reason = "too_many_sockets",
+							  .hint = "close those that are not needed",
+							  .retry_after = RETRY_SOON};
+}
+
+struct rpc_error
 fault_rate_limited(long long wait)
 {
 	return (struct rpc_error){.code = 429,

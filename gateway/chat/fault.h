@@ -27,6 +27,7 @@ extern struct rpc_error fault_already_authenticated(void);
 extern struct rpc_error fault_needs_socket(void);
 extern struct rpc_error fault_bad_ticket(void);
 extern struct rpc_error fault_bad_cursor(void);
+extern struct rpc_error fault_too_many_sockets(void);
 extern struct rpc_error fault_rate_limited(long long wait);
 extern struct rpc_error fault_internal(void);
 extern struct rpc_error fault_parameter(const char *parameter, const char *hint);

@@ -41,6 +41,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/network.h"
+#include "chat/account.h"
 #include "chat/alive.h"
 #include "chat/call.h"
 #include "chat/channel.h"
@@ -155,7 +156,10 @@ fail(struct login *login, const struct rpc_error *error)
 	struct session *session = detach(login);
 
 	if (session != NULL && session->user_id == 0)
+	{
 		hub_leave(session);
+		account_enter(session, session->origin);
+	}
 	if (session != NULL && error->code == 401 && ++session->refused_tokens >= REFUSALS_LIMIT)
 		session_finish(session, SESSION_BAD_TOKEN);
 	if (login->call != NULL)
@@ -163,8 +167,9 @@ fail(struct login *login, const struct rpc_error *error)
 	else if (session != NULL && session->ops->refused != NULL)
 		session_refuse(session, error);
 	else if (session != NULL)
-		session_close(session,
-					  error->code == 503 || error->code == 500 ? SESSION_UNAVAILABLE : SESSION_BAD_TOKEN);
+		session_close(session, error->code == 429                         ? SESSION_CROWDED
+							   : error->code == 503 || error->code == 500 ? SESSION_UNAVAILABLE
+																		  : SESSION_BAD_TOKEN);
 	login_free(login);
 }
 
@@ -373,7 +378,15 @@ static void
 join(struct login *login, struct session *session, const char *channel)
 {
 	struct rpc_error error = fault_already_authenticated();
+	struct rpc_error crowded = fault_too_many_sockets();
 
+	if (session->user_id == 0 && !account_has_room(login->user_id))
+	{
+		fail(login, &crowded);
+		return;
+	}
+	if (session->user_id == 0)
+		account_enter(session, login->user_id);
 	if (session->visitor)
 		admit(login);
 	else if (session->user_id != 0 && session->user_id != login->user_id)

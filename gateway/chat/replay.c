@@ -50,6 +50,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stats.h"
+#include "chat/account.h"
 #include "chat/alive.h"
 #include "chat/hub.h"
 #include "chat/walk.h"
@@ -175,7 +176,8 @@ replay_create(int64_t since)
 static bool
 is_slow(const struct session *session)
 {
-	return session->queued > (size_t) config.outbound_limit / 2;
+	return session->queued > (size_t) config.outbound_limit / 2 ||
+		   (session->queued > 0 && account_is_full(session, 0));
 }
 
 static void

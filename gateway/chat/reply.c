@@ -14,6 +14,7 @@
 
 #include "base/config.h"
 #include "base/mem.h"
+#include "chat/account.h"
 #include "chat/session.h"
 
 #define SMALL_ANSWER                                                                                         \
@@ -62,8 +63,10 @@ count(const struct reply *reply, size_t before)
 {
 	struct session *session = reply->batch ? session_find(reply->session) : NULL;
 
-	if (session != NULL)
-		session->gathered += reply->text.length - before;
+	if (session == NULL)
+		return;
+	session->gathered += reply->text.length - before;
+	account_move(session, (int64_t) (reply->text.length - before));
 }
 
 static void
@@ -82,7 +85,10 @@ reply_nothing(struct reply *reply)
 		return;
 	session = session_find(reply->session);
 	if (session != NULL && reply->batch)
+	{
 		session->gathered -= reply->text.length;
+		account_move(session, -(int64_t) reply->text.length);
+	}
 	if (session != NULL && reply->text.length > 0)
 	{
 		if (reply->batch)

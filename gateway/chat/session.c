@@ -38,6 +38,7 @@
 #include "base/mem.h"
 #include "base/network.h"
 #include "base/stats.h"
+#include "chat/account.h"
 #include "chat/alive.h"
 #include "chat/call.h"
 #include "chat/hub.h"
@@ -78,6 +79,7 @@ static const struct ending endings[SESSION_END_COUNT] = {
 	[SESSION_TOO_BIG] = {1009, "too_big"},
 	[SESSION_NOT_TEXT] = {1003, "text_only"},
 	[SESSION_DRAINED] = {1001, "drained"},
+	[SESSION_CROWDED] = {1013, "too_many_sockets"},
 	[SESSION_FLOODS] = {4029, "rate_limited"},
 	[SESSION_SERVED] = {1000, "served"},
 	[SESSION_REFUSED] = {1000, "refused"},
@@ -305,6 +307,8 @@ create(const struct session_socket *ops, void *socket, const char *address)
 	list_init(&session->doubt);
 	list_init(&session->watches);
 	list_init(&session->replaying);
+	list_init(&session->owned);
+	account_enter(session, session->origin);
 	take_slot(session);
 	return session;
 }
@@ -370,6 +374,7 @@ session_queued(struct session *session, size_t bytes)
 {
 	static const char resync[] = "{\"jsonrpc\":\"2.0\",\"method\":\"resync\",\"params\":{}}";
 
+	account_move(session, (int64_t) bytes - (int64_t) session->queued);
 	session->queued = bytes;
 	if (session->closed)
 		return;
@@ -398,6 +403,7 @@ session_gone(struct session *session)
 	session->socket = NULL;
 	session_close(session, SESSION_LEFT);
 	call_abandon(session);
+	account_leave(session);
 	give_slot(session);
 	loop_forget(&session->advance);
 	session->reap.run = reap;
@@ -416,7 +422,8 @@ session_push_event(struct session *session, struct message *message)
 {
 	if (session->closed || session->deaf)
 		return;
-	if (session->missed || !session->ops->send_event(session->socket, message))
+	if (session->missed || (session->queued > 0 && account_is_full(session, message_length(message))) ||
+		!session->ops->send_event(session->socket, message))
 	{
 		session->missed = true;
 		stats_add(STAT_EVENTS_DROPPED, 1);

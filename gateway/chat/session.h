@@ -13,6 +13,7 @@
 #include "io/loop.h"
 #include "io/timer.h"
 
+struct account;
 struct hub_user;
 struct login;
 struct replay;
@@ -32,6 +33,7 @@ enum session_end
 	SESSION_TOO_BIG,      /* sent more than frame_limit */
 	SESSION_NOT_TEXT,     /* sent a binary frame */
 	SESSION_DRAINED,      /* this worker ends */
+	SESSION_CROWDED,      /* its user has max_sockets_per_user already */
 	SESSION_FLOODS,       /* goes on calling whatever it is told */
 	SESSION_SERVED,       /* a visitor has got what he came for */
 	SESSION_REFUSED,      /* a visitor was told why not */
@@ -62,6 +64,9 @@ struct session
 	void *socket;                     /* for ops; NULL once the socket is gone */
 	char address[64];                 /* the client's, as text */
 	int64_t origin;                   /* network_key of it */
+	struct account *account;          /* whose it is among other things; account.c's */
+	struct list owned;                /* among account's sessions */
+	int64_t memory;                   /* bytes of account's that are this session's */
 	struct trace trace;               /* of a visitor's request, for its calls */
 	int64_t user_id;                  /* 0: nobody has logged in */
 	int64_t login_id;                 /* the login's id (a chat session in SQL); 0 with user_id */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
-// Limits: sockets, sockets of one address, calls a second, sockets whose client is gone without a word, descriptors.
+// Limits: sockets, sockets of one address and of one user, what these do not read, calls a second, sockets whose client is gone without a word, descriptors.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -7,7 +7,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Raw } from './raw.js';
-import { freePort, Gateway, Relay, Socket, until, within, World } from './harness.js';
+import { freePort, Gateway, refused, Relay, Socket, until, within, World } from './harness.js';
 
 const get = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n';
 
@@ -153,8 +153,10 @@ describe('calls a second', () => {
 			assert.deepEqual([code, data.reason], [429, 'rate_limited']);
 			assert.ok(data.retry_after_ms > 0 && data.retry_after_ms <= 1000);
 		}
-		const response = await post(user, ping);
-		assert.equal(response.status, 429);
+		const response = await until(async () => {
+			const [answer] = await Promise.all([post(user, ping), ...Array.from({ length: 15 }, () => socket.call('get_profile').catch(() => {}))]);
+			return answer.status === 429 && answer;
+		}, '429');
 		assert.ok(Number(response.headers.get('retry-after')) >= 1);
 		assert.equal((await response.json()).error.data.reason, 'rate_limited');
 		const batch = await post(user, [ping, ping, ping]);
@@ -164,6 +166,16 @@ describe('calls a second', () => {
 		assert.equal((await post(other, ping)).status, 200);
 		await until(async () => (await post(user, ping)).status === 200, 'good again');
 		await socket.close();
+	});
+
+	test('of one user, whatever logins they have', async () => {
+		const user = await world.user('fred');
+		const [{ token }] = [JSON.parse(await world.sql(`SELECT to_json(s) FROM chat.create_session(${user.id}) s`))];
+		const sockets = [await world.connect(user), await world.connect({ token })];
+		const answers = await Promise.allSettled(Array.from({ length: 30 }, (_, n) => sockets[n % 2].call('get_profile')));
+		const good = answers.filter(({ status }) => status === 'fulfilled').length;
+		assert.ok(good < 20, `${good} answered, where two buckets would have had 20 and more`);
+		await Promise.all(sockets.map(socket => socket.close()));
 	});
 
 	test('who does not listen is closed 4029', async () => {
@@ -186,6 +198,97 @@ describe('calls a second', () => {
 		assert.deepEqual(await world.gateway.workers(), workers);
 	});
 });
+
+describe('anonymous calls a second', () => {
+	test('of one address, or one /64, and of nobody else', async () => {
+		const world = await World.start({ knobs: { anonymous_per_second: 1, anonymous_burst: 4, trusted_proxies: '127.0.0.1' } });
+		const from = async address => {
+			const socket = await world.connect(null, { 'X-Forwarded-For': address });
+			const answers = await Promise.allSettled(Array.from({ length: 6 }, () => socket.call('e2e_hello')));
+			await socket.close();
+			return answers.map(({ reason }) => reason?.code);
+		};
+		await world.sql(`CREATE FUNCTION chat.e2e_hello() RETURNS text LANGUAGE sql AS $$ SELECT 'hello' $$;
+			GRANT EXECUTE ON FUNCTION chat.e2e_hello TO chat_anonymous`);
+		const early = await world.connect(null, { 'X-Forwarded-For': '198.51.100.1' });
+		await until(() => early.call('e2e_hello').catch(() => null), 'the function');
+		await early.close();
+		assert.deepEqual((await from('192.0.2.1')).filter(code => code === 429).length, 2);
+		assert.ok((await from('192.0.2.1')).filter(code => code === 429).length >= 4, 'on another socket');
+		assert.equal((await from('192.0.2.2')).filter(code => code === 429).length, 2);
+		await from('2001:db8:0:1::1');
+		assert.ok((await from('2001:db8:0:1::2')).filter(code => code === 429).length >= 4, 'the same /64');
+		assert.equal((await from('2001:db8:0:2::1')).filter(code => code === 429).length, 2);
+		const [alice] = await world.crowd(1);
+		const socket = await world.connect(alice, { 'X-Forwarded-For': '192.0.2.1' });
+		await Promise.all(Array.from({ length: 20 }, () => socket.call('get_profile')));
+		await socket.close();
+		await world.stop();
+	});
+});
+
+describe('sockets of one user', () => {
+	let world;
+	before(async () => {
+		world = await World.start({ knobs: { workers: 1, max_sockets_per_user: 3, outbound_limit: '256kB', outbound_limit_per_user: '512kB' } });
+	});
+	after(() => world.stop());
+
+	test('beyond max_sockets_per_user: 429, or 1013, and room again when one has gone', async () => {
+		const [alice, bob] = await world.crowd(2);
+		const held = await Promise.all([1, 2, 3].map(() => world.connect(alice)));
+		const upgraded = new Socket(world.url, { Authorization: `Bearer ${alice.token}` });
+		assert.deepEqual(await upgraded.ending(), { code: 1013, reason: 'too_many_sockets' });
+		const late = await world.connect();
+		const { code, data } = await refused(late.call('authenticate', { token: alice.token }));
+		assert.deepEqual([code, data.reason], [429, 'too_many_sockets']);
+		const ask = path => fetch(`${world.http}${path}`, {
+			method: path === '/rpc' ? 'POST' : 'GET', headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${alice.token}` },
+			body: path === '/rpc' ? JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'get_profile' }) : undefined
+		});
+		for (const path of ['/rpc', '/events'])
+		{
+			const answer = await ask(path);
+			assert.deepEqual([answer.status, (await answer.json()).error.data.reason], [429, 'too_many_sockets'], path);
+		}
+		const other = await world.connect(bob);
+		assert.equal((await other.call('get_profile')).id, bob.id);
+		await held.pop().close();
+		await until(() => late.call('authenticate', { token: alice.token }).then(() => true, () => false), 'room');
+		await Promise.all([...held, late, other].map(socket => socket.close()));
+	});
+
+	test('have one bound for what they do not read, and one that reads misses nothing', async () => {
+		const { sender, small, members } = await world.party(2);
+		const [slow] = members;
+		const sockets = await Promise.all([1, 2, 3].map(() => world.connect(slow)));
+		const calm = await world.connect(members[1]);
+		const deaf = sockets.slice(1);
+		for (const socket of deaf)
+			socket.ws._socket.pause();
+		const queued = async () => Number(/^chat_gateway_outbound_queue_bytes (\d+)/m.exec(await (await fetch(`${world.http}/metrics`)).text())[1]);
+		const body = '€'.repeat(2000);
+		let most = 0;
+		const ids = [];
+		for (let n = 0; n < 60; n++)
+		{
+			ids.push(...(await Promise.all(Array.from({ length: 40 }, () => sender.call('send_message', { chat_id: small, body })))).map(({ id }) => id));
+			most = Math.max(most, await queued());
+			if (await value(world, 'events_dropped_total') > 0 && n > 40)
+				break;
+		}
+		assert.ok(await value(world, 'events_dropped_total') > 0, 'the kernel takes no more');
+		assert.ok(most < 3 << 18, `${most} bytes queued`);
+		for (const socket of [sockets[0], calm])
+			await world.haveAll([socket], [small]);
+		assert.equal((await sockets[0].call('get_profile')).id, slow.id);
+		for (const socket of deaf)
+			socket.ws.terminate();
+		await Promise.all([sender, sockets[0], calm].map(socket => socket.close()));
+	});
+});
+
+const value = async (world, name) => Number(new RegExp(`^chat_gateway_${name} (\\d+)`, 'm').exec(await (await fetch(`${world.http}/metrics`)).text())[1]);
 
 describe('clients that are gone without a word', () => {
 	test('a socket that answers no ping is closed in time', async () => {
