@@ -6,7 +6,8 @@
 //   SECONDS=10               of each measurement
 //   RUNS=3
 //
-// A run has new users: the bystander is measured alone, then again while the attack goes on; then all is left to come to rest.
+// A run has a cluster and a gateway of its own: the bystander is measured alone, then again while the attack goes on. So nothing
+// that an attack leaves to be done falls into what the next run is compared with.
 // The attacker is a process at nice 19, so that it takes from the bystander what gateway and database give it, and not the
 // processor. The gateway has its default settings, except that maintenance comes often enough to fall into what is measured.
 //
@@ -52,8 +53,9 @@ function ask(child, message)
 
 // Where it happens. `me` is the bystander, `chats` are those that they write in: `direct`, with the companion, and `room`, where
 // the attackers are members too. `users` are the attackers', `crowd` 500 others.
-async function setScene(world, attack, crowd)
+async function setScene(world, attack)
 {
+	const crowd = await world.crowd(500);
 	const me = await world.user('bystander');
 	const [companion, host, ...users] = await world.crowd(2 + (attack.users ?? 1));
 	const room = await world.sql(`SELECT (chat.create_room(${host.id}, 'room')).id`);
@@ -106,10 +108,10 @@ const rest = world => until(async () => {
 	return true;
 }, 'rest', 60000).catch(() => console.log('the database has not come to rest within a minute'));
 
-async function run(world, name, crowd)
+async function run(world, name)
 {
 	const attack = attacks[name];
-	const place = await setScene(world, attack, crowd);
+	const place = await setScene(world, attack);
 	const prepare = async () => Object.assign(place, await attack.prepare?.(world, place));
 	const bystander = fork(join(here, 'bystander.js'));
 	const attacker = spawn('nice', ['-n', '19', process.execPath, join(here, 'attacker.js')], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
@@ -136,7 +138,19 @@ async function run(world, name, crowd)
 	{
 		bystander.kill();
 		attacker.kill();
-		await rest(world);
+	}
+}
+
+async function runInAWorld(name)
+{
+	const world = await World.start({ env: { CHAT_FSYNC: 'on' }, knobs: { maintenance_interval: '2s', log_level: 'warn' } });
+	try
+	{
+		return await run(world, name);
+	}
+	finally
+	{
+		await world.stop().catch(error => console.log(`the gateway did not end well: ${error.message.slice(0, 2000)}`));
 	}
 }
 
@@ -214,19 +228,10 @@ const verdicts = [];
 for (const name of chosen)
 {
 	console.log(`\n== ${name}: ${attacks[name].what}`);
-	const world = await World.start({ env: { CHAT_FSYNC: 'on' }, knobs: { maintenance_interval: '2s', log_level: 'warn' } });
-	try
-	{
-		const crowd = await world.crowd(500);
-		const results = [];
-		for (let i = 0; i < runs; i++)
-			results.push(await run(world, name, crowd));
-		verdicts.push([name, judge(name, results)]);
-	}
-	finally
-	{
-		await world.stop().catch(error => console.log(`the gateway did not end well: ${error.message.slice(0, 2000)}`));
-	}
+	const results = [];
+	for (let i = 0; i < runs; i++)
+		results.push(await runInAWorld(name));
+	verdicts.push([name, judge(name, results)]);
 }
 console.log('');
 for (const [name, missed] of verdicts)
