@@ -62,6 +62,11 @@ SELECT marked_unread FROM chat.mark_unread(:mila, :chat);
 SELECT chat.mark_all_read(:mila);
 SELECT chat.mark_all_read(:mila);
 SELECT unread FROM chat.v_members WHERE user_id = :mila;
+-- A page of chats in a call
+SELECT count(*) FROM unnest(ARRAY[:moritz, :mona]) u, LATERAL chat.send_direct_message(u, :mila, 'unread') s;
+SELECT value FROM chat.set_setting('page_size_max', '1');
+SELECT chat.mark_all_read(:mila) AS first, chat.mark_all_read(:mila) AS second, chat.mark_all_read(:mila) AS none;
+SELECT value FROM chat.set_setting('page_size_max', '128');
 SELECT test.error(format('SELECT chat.mark_all_read(%s, %s)', :mona, :chat)), test.error('SELECT chat.mark_all_read(NULL)');
 
 -- Receipts: whom a message has reached, and who has read it.

@@ -128,7 +128,8 @@ BEGIN
 		 WHERE m.user_id = mark_all_read.actor_id AND m.left_id IS NULL AND c.deleted_id IS NULL
 		   AND (mark_all_read.chat_id IS NULL OR m.chat_id = mark_all_read.chat_id)
 		   AND (m.read_count < c.message_count OR m.marked_unread)
-		 ORDER BY c.id
+		 -- Whoever mentions them meanwhile waits, with the chat locked; and each is two events.
+		 ORDER BY c.id LIMIT chat.setting_integer('page_size_max')
 	LOOP
 		PERFORM chat.mark_read(mark_all_read.actor_id, unread_chat.id, unread_chat.last_id);
 		marked := marked + 1;
@@ -136,7 +137,7 @@ BEGIN
 	RETURN marked;
 END
 $$;
-COMMENT ON FUNCTION chat.mark_all_read IS 'mark_read to the last message of one chat, or of all; answers in how many chats there was something unread. MC404 no_such_chat.';
+COMMENT ON FUNCTION chat.mark_all_read IS 'mark_read to the last message of one chat, or of all, at most the setting page_size_max of them in a call; answers in how many chats there was something unread: call again until that is 0. MC404 no_such_chat.';
 GRANT EXECUTE ON FUNCTION chat.mark_all_read TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.mark_unread(actor_id bigint, chat_id bigint, marked boolean DEFAULT NULL,

@@ -189,18 +189,19 @@ $$;
 COMMENT ON FUNCTION chat.leave_chats IS 'Takes a user out of at most batch groups and rooms; those that somebody holds are left to erase_messages.';
 
 -- Chat by chat, and in each from the first message on, some rows at a time: there is no index of senders. A chat is waited for only while
--- no other one is held.
+-- no other one is held. Each message is an event for all who are there: few in a batch, however short it is.
 CREATE OR REPLACE FUNCTION chat.erase_messages(erasure chat.erasures, batch integer)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
+	most constant integer := least(erase_messages.batch, 20);
+	step constant integer := least(most, 10);
 	place chat.erasures := erasure;
-	step constant integer := least(erase_messages.batch, 10);
 	ends_at timestamptz;
 	next_id bigint;
 	held_id bigint;
 	handled integer := 0;
 BEGIN
-	WHILE handled < erase_messages.batch AND (clock_timestamp() > ends_at) IS NOT TRUE LOOP
+	WHILE handled < most AND (clock_timestamp() > ends_at) IS NOT TRUE LOOP
 		next_id := (SELECT m.chat_id FROM chat.members m WHERE m.user_id = place.user_id AND m.chat_id >= place.chat_id ORDER BY m.chat_id LIMIT 1);
 		EXIT WHEN next_id IS NULL;
 		IF next_id > place.chat_id THEN

@@ -96,20 +96,17 @@ DECLARE
 	waiting pg_catalog.text[] := chat.maintenance_jobs();
 	busy pg_catalog.text[];
 	job pg_catalog.text;
-	batch_began pg_catalog.timestamptz;
 	handled pg_catalog.int4;
 BEGIN
 	WHILE pg_catalog.cardinality(waiting) OPERATOR(pg_catalog.>) 0
 		AND pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began OPERATOR(pg_catalog.<) time_limit LOOP
 		busy := '{}';
 		FOREACH job IN ARRAY waiting LOOP
-			batch_began := pg_catalog.clock_timestamp();
 			handled := (SELECT r.done FROM chat.run_job(job) r);
 			COMMIT;
 			IF handled OPERATOR(pg_catalog.>) 0 THEN
 				busy := pg_catalog.array_append(busy, job);
-				-- Others have work too: a breath as long as the batch was
-				PERFORM pg_catalog.pg_sleep(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) batch_began));
+				PERFORM pg_catalog.pg_sleep(0.05); -- others want the machine, and what it held
 				COMMIT;
 			END IF;
 		END LOOP;
