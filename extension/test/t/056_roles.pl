@@ -86,7 +86,8 @@ for my $load (['without roles', 'pg_restore', '--exit-on-error', '--no-owner', "
 	is($restored->safe_psql('restored', "SELECT string_agg(DISTINCT relowner::regrole::text, ' ') FROM pg_class WHERE relnamespace = 'chat'::regnamespace"), 'chat_owner', 'the tables are chat_owner\'s');
 	is($restored->safe_psql('restored', "SELECT (chat.send_message(u.id, c.id, 'goes on')).duplicate FROM chat.users u, chat.chats c"), 'f', 'and it goes on');
 	$restored->safe_psql('template1', 'DROP DATABASE restored');
-	$restored->safe_psql('template1', q{SELECT format('DROP ROLE %I', r.rolname) FROM pg_roles r WHERE r.rolname LIKE 'chat\_%' \gexec}) if $how eq 'without roles';
+	# What they were granted on parameters is the cluster's, too.
+	$restored->safe_psql('template1', q{SELECT format('DROP OWNED BY %1$I; DROP ROLE %1$I', r.rolname) FROM pg_roles r WHERE r.rolname LIKE 'chat\_%' \gexec}) if $how eq 'without roles';
 }
 $restored->stop;
 
