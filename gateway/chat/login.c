@@ -40,7 +40,6 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/network.h"
 #include "chat/account.h"
 #include "chat/alive.h"
 #include "chat/call.h"
@@ -60,11 +59,13 @@
 
 struct login
 {
-	struct pg_call pg;     /* open_session, then confirm_login */
-	uint64_t session;      /* handle of whose it is */
-	struct call *call;     /* to be answered; NULL: a bearer's */
-	char *token;           /* owned; gone as soon as it was checked */
-	char address[64];      /* the client's */
+	struct pg_call pg; /* open_session, then confirm_login */
+	uint64_t session;  /* handle of whose it is */
+	struct call *call; /* to be answered; NULL: a bearer's */
+	char *token;       /* owned; gone as soon as it was checked */
+	char address[64];  /* the client's */
+	int64_t
+		caller; /* whose turn its calls take: the address's, so that logins from there leave as they came */
 	const char *values[5]; /* for pg: parameters of its statement */
 	struct oidc_check jwt; /* of an access token, before pg */
 	char valid_until[24];  /* parameter: when the access token ends, seconds since 1970 */
@@ -294,7 +295,7 @@ confirm(struct login *login)
 								 .lengths = text_only,
 								 .formats = text_only,
 								 .lane = LANE_OWN,
-								 .user = login->user_id,
+								 .user = login->caller,
 								 .repeatable = true,
 								 .done = on_confirmed};
 	pool_submit(&login->pg);
@@ -437,7 +438,7 @@ open_with(struct login *login, const struct pg_statement *statement)
 								 .lengths = text_only,
 								 .formats = text_only,
 								 .lane = LANE_OWN,
-								 .user = login->user_id != 0 ? login->user_id : network_key(login->address),
+								 .user = login->caller,
 								 .repeatable = true,
 								 .done = on_checked};
 	pool_submit(&login->pg);
@@ -473,6 +474,7 @@ begin(struct session *session, int64_t since)
 	login->session = session_handle(session);
 	login->since = since;
 	memcpy(login->address, session->address, sizeof login->address);
+	login->caller = session->origin;
 	session->login = login;
 	session->login_pending = true;
 	return login;

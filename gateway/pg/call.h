@@ -24,7 +24,7 @@ struct caller;
 enum pg_lane
 {
 	LANE_GROUPED,   /* messages: keyed by chat, many in one transaction */
-	LANE_OWN,       /* the gateway's own: logins, the catalog, what a notification left out */
+	LANE_OWN,       /* the gateway's own: logins, the catalog, what it has to know */
 	LANE_SINGLE,    /* of users, each alone */
 	LANE_SIGN_IN,   /* log_in: slow by design */
 	LANE_ANONYMOUS, /* other calls before login: making accounts, as slow */

@@ -9,7 +9,7 @@
  *
  *	  All other lanes are a queue with a share: so many of the shared connections it may hold at a time, one call each.
  *
- *	  own         the gateway's own calls: logins, catalog, events to be read back
+ *	  own         the gateway's own calls: logins, catalog, what it has to know of users and chats
  *	  single      calls of users that may not be grouped
  *	  sign_in     log_in, whose password hashing takes long
  *	  anonymous   other calls before login: accounts are made apart from logging in to those that are there
@@ -24,7 +24,9 @@
  *
  * Queues serve callers in turn (queue.c). Where a share is more than one, one caller never holds all of it; of a group
  * one caller gets a GROUP_PART at most. So whoever comes waits for one call of each other, or one group, and not for
- * what others have piled up.
+ * what others have piled up. Where calls are short, a turn is several: GROUP_TURN, since the answers to one socket leave
+ * together, and OWN_TURN, since what is to be known of users after their logins is read for many of them at once. For that
+ * all of the own lane's share may serve one address, whose logins are over in no time.
  *
  * 1. pool_submit puts a call into a queue and puts off dispatch() to the end of the turn, so that all calls of the
  *	  turn leave together. dispatch() also runs when a group is over: what has gathered meanwhile is the next group.
@@ -50,6 +52,7 @@
  */
 #include "pg/pool.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,13 +68,14 @@
 #include "pg/held.h"
 #include "pg/queue.h"
 
-#define QUEUE_LIMIT     10000 /* calls waiting in one queue */
-#define ABORTS_LIMIT    2     /* times that a call is sent again after 40001 and the like */
-#define ABORT_PAUSE     20    /* milliseconds, half the upper end of the first pause before that */
-#define OWN_SHARE       2     /* of the gateway's own lane */
-#define UPKEEP_SHARE    1     /* of maintenance */
-#define SIDE_SHARE      1     /* of the side lane */
-#define GROUP_TURN      4 /* calls of one caller that follow each other in a group: their answers leave together */
+#define QUEUE_LIMIT     10000     /* calls waiting in one queue */
+#define ABORTS_LIMIT    2         /* times that a call is sent again after 40001 and the like */
+#define ABORT_PAUSE     20        /* milliseconds, half the upper end of the first pause before that */
+#define OWN_SHARE       2         /* of the gateway's own lane */
+#define OWN_TURN        32        /* logins from one address that follow each other there */
+#define UPKEEP_SHARE    1         /* of maintenance */
+#define SIDE_SHARE      1         /* of the side lane */
+#define GROUP_TURN      4         /* calls of one caller that follow each other in a group */
 #define GROUP_PART      4         /* one caller gets the so many'th part of group_limit */
 #define GROUP_WEIGHT    (4 << 20) /* bytes of rows that one group may hold until its end, more or less */
 #define GROUP_LOCK_WAIT 200       /* milliseconds, lock_timeout of grouped connections */
@@ -569,8 +573,8 @@ open_lane(struct lane *lane, enum pg_lane kind)
 	lane->limits = limits_of(kind);
 	lane_series[kind] = stats_series(SERIES_LANES, lane_names[kind], strlen(lane_names[kind]));
 	queue_open(&lane->queue);
-	lane->queue.turn = kind == LANE_GROUPED ? GROUP_TURN : 1;
-	lane->queue.limit = lane->share > 1 ? lane->share - 1 : 1;
+	lane->queue.turn = kind == LANE_GROUPED ? GROUP_TURN : kind == LANE_OWN ? OWN_TURN : 1;
+	lane->queue.limit = kind == LANE_OWN ? INT_MAX : lane->share > 1 ? lane->share - 1 : 1;
 }
 
 void
