@@ -18,7 +18,7 @@ logs=$root/build/test
 cluster=$root/extension/test/cluster.sh
 pg_config=${PG_CONFIG:-pg_config}
 all=(warnings lint regress regress-bare isolation tap random unit fuzz layers e2e e2e-asan web check)
-limit=900  # seconds for one suite
+limit=1200  # seconds for one suite
 
 unset MAKEFLAGS MFLAGS MAKELEVEL
 make() { command make --no-print-directory "$@"; }
@@ -183,14 +183,14 @@ node_packages()
 	fi
 }
 
-# node --test over gateway/test/$1/*.test.js; none there: no summary, hence a failure.
+# node --test over gateway/test/$1/*.test.js, two files at a time, as they mostly wait; none there: no summary, hence a failure.
 node_tests()
 {
 	local files=("gateway/test/$1"/*.test.js)
 	[ -e "${files[0]}" ] || return 1
 	node_packages
 	trap sweep EXIT
-	node --test --test-reporter=spec "${files[@]}"
+	node --test --test-concurrency=2 --test-reporter=spec "${files[@]}"
 }
 
 suite_e2e() { node_tests e2e; }
