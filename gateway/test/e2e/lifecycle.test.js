@@ -160,7 +160,7 @@ describe('a running gateway', () => {
 		assert.ok(opened > 20, `${opened} opened`);
 		assert.deepEqual(failed, [], `besides ${opened}`);
 		assert.equal(await limit(), 4);
-		assert.equal(await until(async () => await connections() >= 3 * (5 + 2 + 1), 'a larger pool'), true);
+		assert.equal(await until(async () => await connections() >= 2 * (5 + 2 + 1), 'a larger pool'), true);
 	});
 
 	test('a program that cannot run does not take our place', async () => {
