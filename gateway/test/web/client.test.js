@@ -48,13 +48,13 @@ describe('web client', () => {
 		await grace.sees('Hello Grace');
 		await grace.row(ada).locator('.badge').waitFor({ state: 'detached' });
 		await titleIs(grace, 'Chat');
-		await ada.message('Hello Grace').locator('[title="Read"]').waitFor();
 
 		await grace.page.getByRole('textbox', { name: 'Message' }).pressSequentially('First line');
 		await grace.page.keyboard.press('Shift+Enter');
 		await grace.page.keyboard.type('second line');
 		await grace.page.keyboard.press('Enter');
 		await until(async () => (await ada.texts()).includes('First line\nsecond line'), 'the answer, with its line break');
+		await ada.message('Hello Grace').locator('[title="Read"]').waitFor(); // told of who has answered, not of a stranger
 		assert.equal(await ada.row(grace).locator('.badge').count(), 0, 'what is on show is read');
 		await ada.shot('light-chat');
 		await grace.shot('dark-chat');
