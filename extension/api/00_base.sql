@@ -3,8 +3,8 @@
 -- The rule for grants in all of api/: `GRANT …; -- since VERSION`, on one line, stands behind the function it is for. The Makefile
 -- moves these lines to the script's end, behind 99_privileges.sql, for owners change before anything is granted: pg_init_privs, by
 -- which pg_dump knows what an extension has granted itself, keeps the grantor of that moment. An update runs them all again for
--- pg_init_privs to be as after a fresh install, and leaves everybody with what he had before and what is newer than the version that it
--- starts from: it never gives back what an operator has revoked, nor takes what he has granted (updates/keep.sql, updates/restore.sql).
+-- pg_init_privs to be as after a fresh install, and leaves everybody with what they had before and what is newer than the version that it
+-- starts from: it never gives back what an operator has revoked, nor takes what they have granted (updates/keep.sql, updates/restore.sql).
 --
 -- And for languages: SQL where PostgreSQL makes the function a part of the statement that calls it (expressions, and what stands in
 -- FROM); what reads a table and answers a value is PL/pgSQL, for such a function in SQL is parsed and planned at every call.
@@ -69,7 +69,7 @@ CREATE OR REPLACE FUNCTION chat.invalidate_cache()
 RETURNS trigger LANGUAGE c AS 'MODULE_PATHNAME', 'chat_invalidate_cache';
 COMMENT ON FUNCTION chat.invalidate_cache IS 'Trigger: every backend reads this table again before its next use.';
 
--- pgcrypto's owner may be no superuser, move it, and leave functions of his own where it was: what is called is the member of the
+-- pgcrypto's owner may be no superuser, move it, and leave functions of their own where it was: what is called is the member of the
 -- extension, wherever it stands.
 CREATE OR REPLACE FUNCTION chat.bcrypt(password text, salt text)
 RETURNS text LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'chat_bcrypt';

@@ -49,9 +49,9 @@ BEGIN
 	VALUES (session_id, new_session.user_id, chat.token_hash(token), new_session.device_name, new_session.address, expires_at);
 END
 $$;
-COMMENT ON FUNCTION chat.new_session IS 'Opens a session for a user who was found to be himself. Beyond the setting sessions_max older ones end.';
+COMMENT ON FUNCTION chat.new_session IS 'Opens a session for a user whose identity is proven. Beyond the setting sessions_max older ones end.';
 
--- The throttle of passwords counts failed attempts for a name from one network, so that a stranger locks out nobody but himself; and
+-- The throttle of passwords counts failed attempts for a name from one network, so that strangers lock out nobody but themselves; and
 -- for a name or from a network in all, which does not bind users in a network where they have logged in before. Inside a session,
 -- guesses count for its user apart: they neither lock nor are locked by what happens outside.
 CREATE OR REPLACE FUNCTION chat.login_pair(user_name text, network text)
@@ -435,7 +435,7 @@ COMMENT ON FUNCTION chat.revoke_other_sessions IS 'Ends all of one''s own sessio
 GRANT EXECUTE ON FUNCTION chat.revoke_other_sessions TO chat_user, chat_app; -- since 0.2.0
 
 -- Proving oneself again inside a session, with a throttle of its own: who has got hold of the session only must not find out the
--- password here, and who guesses outside must not keep its owner from it. NULL = he is himself; a user without a password has
+-- password here, and who guesses outside must not keep its owner from it. NULL = it is the user; a user without a password has
 -- nothing to prove.
 CREATE OR REPLACE FUNCTION chat.try_password(account chat.users, password text)
 RETURNS jsonb LANGUAGE plpgsql AS $$

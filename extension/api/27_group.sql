@@ -270,7 +270,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION chat.admit_oneself IS 'What join_room and redeem_invite_link share: admit_members for who comes by himself, which counts as turning to strangers.';
+COMMENT ON FUNCTION chat.admit_oneself IS 'What join_room and redeem_invite_link share: admit_members for who comes of their own accord, which counts as turning to strangers.';
 
 CREATE OR REPLACE FUNCTION chat.join_room(actor_id bigint, chat_id bigint)
 RETURNS chat.chat_row LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

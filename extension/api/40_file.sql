@@ -546,7 +546,7 @@ BEGIN
 	RETURN chat.get_file(share_file.actor_id, file.id);
 END
 $$;
-COMMENT ON FUNCTION chat.share_file IS 'Lets another user read one''s own file; he hears of it and finds it in list_files. Again is no error. MC403 not_owner, blocked, not_accepting; MC404 no_such_file, no_such_user; MC429 too_many_shares by the setting file_shares_max, which counts those that have ended too, too_many_approaches with a stranger.';
+COMMENT ON FUNCTION chat.share_file IS 'Lets another user read one''s own file; they hear of it and find it in list_files. Again is no error. MC403 not_owner, blocked, not_accepting; MC404 no_such_file, no_such_user; MC429 too_many_shares by the setting file_shares_max, which counts those that have ended too, too_many_approaches with a stranger.';
 GRANT EXECUTE ON FUNCTION chat.share_file TO chat_user, chat_app; -- since 0.2.0
 
 CREATE OR REPLACE FUNCTION chat.unshare_file(actor_id bigint, file_id bigint, user_id bigint)
@@ -631,7 +631,7 @@ BEGIN
 	RETURN cardinality(file_ids || upload_ids);
 END
 $$;
-COMMENT ON FUNCTION chat.drop_files IS 'For erasing a user: deletes at most batch of his files and uploads, after what he has shared and what others have shared with him is shared no more; answers how many of these rows.';
+COMMENT ON FUNCTION chat.drop_files IS 'For erasing a user: deletes at most batch of their files and uploads, after what they have shared and what others have shared with them is shared no more; answers how many of these rows.';
 
 CREATE OR REPLACE FUNCTION chat.drop_upload(upload chat.uploads)
 RETURNS void LANGUAGE plpgsql AS $$

@@ -5,8 +5,8 @@
 -- (messages, members, connections, files); or they say nothing but ids, and stay for the others' history.
 --
 -- It has two parts. erase_user ends the account, at once, in a transaction that is as short for who has written a million messages: no
--- name, no session, and a row of chat.erasures, by which nobody can read any more what is his. Whoever shows messages or files
--- takes them from v_readable_messages, v_readable_files, or looks for that row himself (event.c, search_messages); no call of his
+-- name, no session, and a row of chat.erasures, by which nobody can read any more what is theirs. Whoever shows messages or files
+-- takes them from v_readable_messages, v_readable_files, or looks for that row by itself (event.c, search_messages); no call of theirs
 -- gets past check_actor, nor, once it has its chat's lock, past check_posting. The job erase_users then removes all that, batch by
 -- batch, and the row at the end.
 
@@ -140,7 +140,7 @@ RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
 	handled integer := 0;
 BEGIN
-	IF erasure.chat_id = 0 THEN -- first of all, so that somebody else owns what he owned
+	IF erasure.chat_id = 0 THEN -- first of all, so that somebody else owns what they owned
 		handled := chat.leave_chats(erasure.user_id, erase_some.batch);
 	END IF;
 	IF handled = 0 THEN
@@ -220,7 +220,7 @@ BEGIN
 	RETURN handled;
 END
 $$;
-COMMENT ON FUNCTION chat.erase_messages IS 'Deletes the content of at most batch messages of a user, and takes him out of the groups and rooms among the chats that come by; 0: no chat is left. MC503 chat_busy.';
+COMMENT ON FUNCTION chat.erase_messages IS 'Deletes the content of at most batch messages of a user, and takes them out of the groups and rooms among the chats that come by; 0: no chat is left. MC503 chat_busy.';
 
 CREATE OR REPLACE FUNCTION chat.hold_chat(chat_id bigint, waits boolean)
 RETURNS boolean LANGUAGE plpgsql AS $$
@@ -315,7 +315,7 @@ RETURNS SETOF record LANGUAGE sql STABLE AS $$
 		 WHERE i.indrelid = c.oid AND i.indisprimary) k
 	 ORDER BY e.place
 $$;
-COMMENT ON FUNCTION chat.erased_rows IS 'Tables whose rows nobody but the user himself has an interest in; key_columns: their primary key, of t.';
+COMMENT ON FUNCTION chat.erased_rows IS 'Tables whose rows nobody but the user has an interest in; key_columns: their primary key, of t.';
 
 CREATE OR REPLACE FUNCTION chat.erase_rows(user_id bigint, batch integer)
 RETURNS integer LANGUAGE plpgsql AS $$

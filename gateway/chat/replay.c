@@ -8,7 +8,7 @@
  *
  * 1. A session enters a replay with the id up to which it has everything: its `since` with authenticate, or, after a loss
  *	  (hub.c), its own cursor. Sessions of one user with the same cursor share a replay that has not begun: one query serves them.
- * 2. It waits until its user is KNOWN: whatever is published from then on reaches him. At most replay_share run at a time;
+ * 2. It waits until its user is KNOWN: whatever is published from then on reaches them. At most replay_share run at a time;
  *	  the others wait in line, and after each page a replay goes to the end of the line. Of a user's replays one at a time
  *	  stands there, and after its page it is another one's turn.
  * 3. A page is one call of chat.sync. Its events go out as they are, each with its own text: durable ones in the order of
@@ -440,7 +440,7 @@ take_page(struct replay *replay, const struct pg_result *result)
 	after_page(replay, is_true(result, COLUMN_MORE));
 }
 
-/* The turn of this one, whose user may be gone by now, is over: his others' comes. */
+/* The turn of this one, whose user may be gone by now, is over: that of the user's others comes. */
 static void
 pass_on(struct hub_user *user, const struct replay *before)
 {
