@@ -294,11 +294,15 @@ CREATE OR REPLACE FUNCTION chat.leave_chat(actor_id bigint, chat_id bigint)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM chat.check_actor(leave_chat.actor_id);
-	IF EXISTS (SELECT FROM chat.members m
-		WHERE m.chat_id = leave_chat.chat_id AND m.user_id = leave_chat.actor_id AND m.left_id IS NOT NULL) THEN
-		RETURN;
-	END IF;
-	PERFORM chat.lock_group(leave_chat.chat_id, leave_chat.actor_id);
+	BEGIN
+		PERFORM chat.lock_group(leave_chat.chat_id, leave_chat.actor_id);
+	EXCEPTION WHEN SQLSTATE 'MC404' THEN	-- by a call before, whose answer was lost, or that this one has waited for
+		IF EXISTS (SELECT FROM chat.members m
+			WHERE m.chat_id = leave_chat.chat_id AND m.user_id = leave_chat.actor_id AND m.left_id IS NOT NULL) THEN
+			RETURN;
+		END IF;
+		RAISE;
+	END;
 	PERFORM chat.drop_member(leave_chat.chat_id, leave_chat.actor_id, leave_chat.actor_id);
 END
 $$;
@@ -358,11 +362,15 @@ CREATE OR REPLACE FUNCTION chat.delete_chat(actor_id bigint, chat_id bigint)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM chat.check_actor(delete_chat.actor_id);
-	IF EXISTS (SELECT FROM chat.chats c JOIN chat.members m ON m.chat_id = c.id
-		WHERE c.id = delete_chat.chat_id AND c.deleted_id IS NOT NULL AND m.user_id = delete_chat.actor_id AND m.role = 'owner') THEN
-		RETURN;
-	END IF;
-	PERFORM chat.lock_chat(delete_chat.chat_id);
+	BEGIN
+		PERFORM chat.lock_chat(delete_chat.chat_id);
+	EXCEPTION WHEN SQLSTATE 'MC404' THEN	-- as in leave_chat
+		IF EXISTS (SELECT FROM chat.chats c JOIN chat.members m ON m.chat_id = c.id
+			WHERE c.id = delete_chat.chat_id AND c.deleted_id IS NOT NULL AND m.user_id = delete_chat.actor_id AND m.role = 'owner') THEN
+			RETURN;
+		END IF;
+		RAISE;
+	END;
 	PERFORM chat.check_member(delete_chat.chat_id, delete_chat.actor_id);
 	UPDATE chat.members m SET hidden_id = c.last_event_id, prefs_version = chat.take_id(m.prefs_version)
 	  FROM chat.chats c
