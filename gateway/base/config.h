@@ -66,6 +66,7 @@ struct config
 	/* Over HTTP, and whoever connects. */
 	int calls_per_second;        /* of one user, or one address; 0: no limit */
 	int calls_burst;             /* as many at once */
+	int inbound_rate;            /* bytes of calls a second, of the same; 0: no limit */
 	int anonymous_per_second;    /* calls of anonymous methods, from one address; 0: no limit */
 	int anonymous_burst;         /* as many at once */
 	char *allowed_origins;       /* of pages that may use it from elsewhere */

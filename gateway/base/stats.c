@@ -45,7 +45,9 @@ const struct stats_metric stats_counters[STAT_COUNT] = {
 	[STAT_CALLS_REPEATED] =
 		{"calls_repeated_total", NULL, NULL,
 		 "Calls sent to the database again, after their group failed or its connection broke."},
-	[STAT_CALLS_LIMITED] = {"calls_limited_total", NULL, NULL, "Calls refused for calls_per_second."},
+	[STAT_CALLS_LIMITED] = {"calls_limited_total", NULL, NULL, "Calls refused for their rate."},
+	[STAT_READS_PAUSED] = {"reads_paused_total", NULL, NULL,
+						   "Times that a WebSocket was read later for inbound_rate."},
 	[STAT_GROUPS_FAILED] = {"groups_failed_total", NULL, NULL, "Transactions of the pool that failed."},
 	[STAT_CONNECTIONS_LOST] = {"database_connections_lost_total", NULL, NULL,
 							   "Connections to the database lost, or not made."},

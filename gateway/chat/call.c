@@ -631,13 +631,27 @@ limit(struct call *call, struct session *session, enum rate_verdict verdict, lon
 		session->floods = true; /* the walk over its calls goes on: nothing may free them but itself */
 }
 
+/* How many calls, and of a visitor how many bytes. */
+static enum rate_verdict
+count(struct session *session, long long *wait)
+{
+	if (session->received > 0)
+		session->over = rate_take_bytes(session, session->received);
+	session->received = 0;
+	*wait = (long long) session->over;
+	if (session->over == 0)
+		return rate_count(session, wait);
+	stats_add(STAT_CALLS_LIMITED, 1);
+	return RATE_OVER;
+}
+
 /* First look at a call. True: it is prepared. False: it was answered, or is on its way by itself. */
 static bool
 consider(struct call *call, struct session *session)
 {
 	struct rpc_error error = fault_unavailable();
 	long long wait = 0;
-	enum rate_verdict verdict = rate_count(session, &wait);
+	enum rate_verdict verdict = count(session, &wait);
 
 	if (verdict != RATE_GOOD)
 	{

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * rate.c
- *	  How many calls a second: a bucket of tokens for each user, whatever logins, sockets and requests their calls come by;
- *	  for each address (IPv6: each /64) where nobody is logged in.
+ *	  How many calls a second, and bytes of them: buckets of tokens for each user, whatever logins, sockets and requests
+ *	  their calls come by; for each address (IPv6: each /64) where nobody is logged in.
  *
  * A bucket holds a burst of tokens and gets so many of them each second; a call takes one. What finds none is
  * refused and counted. As many refusals as FLOOD_TIME of all that is allowed, without the bucket ever having been full
  * in between: then it is a flood.
+ *
+ * Of bytes it holds what a second brings. Who has taken more than there was waits until that has come: a WebSocket is
+ * not read meanwhile, so that the client's own network holds its calls back and nothing is refused.
  *
  * Anonymous methods (log_in, register_user) are counted by address a second time, whoever calls them: they cost the most,
  * and those who call them nothing.
  *
  * A bucket that is full again says no more than one that is not there: it goes. Each worker counts for itself.
  *
- * Called from: chat/call, net/transfer. Calls: base/hash, io/.
+ * Called from: chat/call, chat/session, net/transfer. Calls: base/hash, io/.
  */
 #include "chat/rate.h"
 
@@ -85,6 +88,14 @@ fill(struct bucket *bucket, const struct rate *rate)
 	bucket->seen = loop_now();
 }
 
+static void
+take(struct bucket *bucket, const struct rate *rate, long long tokens)
+{
+	bucket->tokens -= tokens * 1000;
+	timer_set(&bucket->full, (uint64_t) ((rate->burst * 1000LL - bucket->tokens) / rate->per_second + 1),
+			  is_full);
+}
+
 static enum rate_verdict
 count(char kind, int64_t who, const struct rate *rate, long long *wait)
 {
@@ -96,11 +107,9 @@ count(char kind, int64_t who, const struct rate *rate, long long *wait)
 	bucket = bucket_of(kind, who, rate);
 	fill(bucket, rate);
 	good = bucket->tokens >= 1000;
-	bucket->tokens -= good ? 1000 : 0;
+	take(bucket, rate, good ? 1 : 0);
 	bucket->refused += !good;
 	*wait = (1000 - bucket->tokens) / rate->per_second + 1;
-	timer_set(&bucket->full, (uint64_t) ((rate->burst * 1000LL - bucket->tokens) / rate->per_second + 1),
-			  is_full);
 	if (good)
 		return RATE_GOOD;
 	stats_add(STAT_CALLS_LIMITED, 1);
@@ -121,6 +130,20 @@ rate_count_anonymous(const struct session *session, long long *wait)
 	struct rate rate = {config.anonymous_per_second, config.anonymous_burst};
 
 	return count('a', session->origin, &rate, wait);
+}
+
+uint64_t
+rate_take_bytes(const struct session *session, size_t bytes)
+{
+	struct rate rate = {config.inbound_rate, config.inbound_rate};
+	struct bucket *bucket;
+
+	if (rate.per_second == 0)
+		return 0;
+	bucket = bucket_of('b', session_holder(session), &rate);
+	fill(bucket, &rate);
+	take(bucket, &rate, (long long) bytes);
+	return bucket->tokens >= 0 ? 0 : (uint64_t) (-bucket->tokens / rate.per_second + 1);
 }
 
 void

@@ -44,6 +44,7 @@
 #include "chat/hub.h"
 #include "chat/login.h"
 #include "chat/presence.h"
+#include "chat/rate.h"
 #include "chat/replay.h"
 #include "chat/reply.h"
 #include "chat/watch.h"
@@ -162,6 +163,7 @@ session_close(struct session *session, enum session_end reason)
 	session->closed = true;
 	timer_clear(&session->timer);
 	timer_clear(&session->drain);
+	timer_clear(&session->pause);
 	log_write(LEVEL_DEBUG, "session_close", "reason=%s address=%s user=%lld", words, session->address,
 			  (long long) session->user_id);
 	stats_series_move(SERIES_ENDS, stats_series(SERIES_ENDS, words, strlen(words)), 0, 1);
@@ -255,7 +257,8 @@ session_advance(struct session *session)
 		replay_advance(session);
 	if (session->closed)
 		return;
-	hold(session, session->ending || session->call_count >= config.calls_in_flight ||
+	hold(session, session->ending || session->pause.place != 0 ||
+					  session->call_count >= config.calls_in_flight ||
 					  session->queued + session->gathered > (size_t) config.outbound_limit);
 	if (session->ending && session->call_count == 0 && !session->login_pending)
 		session_close(session, session->end_reason);
@@ -532,6 +535,30 @@ receive_refused(struct session *session, const char *text, size_t length, const 
 	return call_refuse(reply_create(session_handle(session), false, 1), text, length, why);
 }
 
+static void
+read_on(struct timer *timer)
+{
+	session_advance(list_entry(timer, struct session, pause));
+}
+
+/* So many bytes have been read. Whose a visitor's are is known later: call.c counts them. */
+static void
+count_bytes(struct session *session, size_t length)
+{
+	uint64_t wait;
+
+	if (session->visitor)
+	{
+		session->received = length;
+		return;
+	}
+	wait = rate_take_bytes(session, length);
+	if (wait == 0)
+		return;
+	stats_add(STAT_READS_PAUSED, 1);
+	timer_set(&session->pause, wait, read_on);
+}
+
 bool
 session_receive(struct session *session, const char *text, size_t length)
 {
@@ -541,6 +568,7 @@ session_receive(struct session *session, const char *text, size_t length)
 
 	if (session->closed)
 		return true;
+	count_bytes(session, length);
 	frame = json_read(text, length, &why);
 	if (frame == NULL)
 		good = receive_refused(session, text, length, why);

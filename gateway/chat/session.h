@@ -90,6 +90,9 @@ struct session
 	bool missed;                      /* events were dropped: resync when the queue is short again */
 	struct task advance;              /* session_advance at the end of the turn */
 	bool holding;                     /* the socket is not being read */
+	struct timer pause;               /* set while it is not for the sake of inbound_rate */
+	size_t received;                  /* bytes of a visitor's request that rate.c has yet to count */
+	uint64_t over;                    /* milliseconds by which they were too many */
 	bool floods;                      /* call.c: it is to end for it, but not in the midst of its calls */
 	bool deaf;                        /* ending, as its login was ended: it hears nothing, begins nothing */
 	bool ending;                      /* closes when the last call is answered, for end_reason */

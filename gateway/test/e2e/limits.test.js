@@ -199,6 +199,34 @@ describe('calls a second', () => {
 	});
 });
 
+describe('bytes a second', () => {
+	test('who sends more is read later, is refused by request, and holds back nobody else', async () => {
+		const world = await World.start({ knobs: { workers: 1, inbound_rate: '100kB' } });
+		const [alice, bob] = await world.crowd(2);
+		const body = { body: 'x'.repeat(40000) };
+		const [flooder, second, other] = await Promise.all([world.connect(alice), world.connect(alice), world.connect(bob)]);
+		const rpc = user => fetch(`${world.http}/rpc`, {
+			method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${user.token}` },
+			body: JSON.stringify([1, 2].map(id => ({ jsonrpc: '2.0', id, method: 'get_profile' })))
+		}).then(answer => answer.json());
+		const done = [];
+		const flood = Array.from({ length: 12 }, (_, i) => [flooder, second][i % 2].call('get_profile', body).catch(error => done.push(error.data.reason)));
+		await until(() => done.length >= 2, 'the first ones');
+		await Promise.all(Array.from({ length: 5 }, () => other.call('get_profile')));
+		const [one, two] = await rpc(alice);
+		assert.ok(done.length < 12, 'two sockets of one user have one rate');
+		for (const { error } of [one, two])
+			assert.deepEqual([error.code, error.data.reason, error.data.retry_after_ms > 0], [429, 'rate_limited', true]);
+		assert.equal((await rpc(bob))[0].result.id, bob.id);
+		await Promise.all(flood);
+		assert.deepEqual([...new Set(done)], ['invalid_params']);
+		const metrics = await (await fetch(`${world.http}/metrics`)).text();
+		assert.ok(Number(/reads_paused_total (\d+)/.exec(metrics)[1]) > 0);
+		await Promise.all([flooder, second, other].map(socket => socket.close()));
+		await world.stop();
+	});
+});
+
 describe('anonymous calls a second', () => {
 	test('of one address, or one /64, and of nobody else', async () => {
 		const world = await World.start({ knobs: { anonymous_per_second: 1, anonymous_burst: 4, trusted_proxies: '127.0.0.1' } });
