@@ -116,7 +116,7 @@ static const struct knob knobs[] = {
 	VALUE(max_sockets, KNOB_NUMBER, "0", 0, 1000000, "sockets per worker; beyond: 503; 0: as many as there are descriptors for"),
 	VALUE(calls_per_second, KNOB_NUMBER, "0", 0, 100000, "calls a second of one user, by whatever sockets, or of one address before login; beyond: 429 rate_limited; 0: any number"),
 	VALUE(calls_burst, KNOB_NUMBER, "100", 1, 100000, "calls that may come at once under calls_per_second"),
-	VALUE(inbound_rate, KNOB_SIZE, "4MB", 0, 1 << 30, "bytes of calls a second that are read of one user, by whatever sockets, or of one address before login; beyond: their WebSockets are read later, their requests 429 rate_limited; 0: any number"),
+	VALUE(inbound_rate, KNOB_SIZE, "4MB", 0, 1 << 30, "bytes of calls a second that are read of one user, by whatever sockets, each message being at least 2 kB of it, or of one address before login; beyond: their WebSockets are read later, their requests 429 rate_limited; 0: any number"),
 	VALUE(anonymous_per_second, KNOB_NUMBER, "10", 0, 100000, "log_in, register_user and the like a second from one address, whoever calls them; an IPv6 address stands for its /64; beyond: 429 rate_limited; 0: any number"),
 	VALUE(anonymous_burst, KNOB_NUMBER, "200", 1, 100000, "of these as many may come at once"),
 	TEXT(allowed_origins, "", "origins, comma-separated, whose pages may use the gateway besides those it serves itself; *: all"),

@@ -200,6 +200,20 @@ describe('calls a second', () => {
 });
 
 describe('bytes a second', () => {
+	test('short messages are 2 kB each', async () => {
+		const world = await World.start({ knobs: { workers: 1, inbound_rate: '100kB' } });
+		const [alice, bob] = await world.crowd(2);
+		const [flooder, other] = await Promise.all([world.connect(alice), world.connect(bob)]);
+		let done = 0;
+		const flood = Promise.all(Array.from({ length: 100 }, () => flooder.call('get_profile').then(() => done++)));
+		await until(() => done >= 40, 'the first ones');
+		await other.call('get_profile');
+		assert.ok(done < 100, 'the last of them are read later');
+		await flood;
+		await Promise.all([flooder, other].map(socket => socket.close()));
+		await world.stop();
+	});
+
 	test('who sends more is read later, is refused by request, and holds back nobody else', async () => {
 		const world = await World.start({ knobs: { workers: 1, inbound_rate: '100kB' } });
 		const [alice, bob] = await world.crowd(2);
