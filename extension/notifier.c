@@ -317,6 +317,18 @@ is_template(Oid database)
 	return template;
 }
 
+/* PostgreSQL's own have_createdb_privilege is static in many minor releases. */
+static bool
+may_create(void)
+{
+	HeapTuple row = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	bool may = superuser() || (HeapTupleIsValid(row) && ((Form_pg_authid) GETSTRUCT(row))->rolcreatedb);
+
+	if (HeapTupleIsValid(row))
+		ReleaseSysCache(row);
+	return may;
+}
+
 static bool
 is_taken(const char *name)
 {
@@ -328,10 +340,10 @@ static bool
 may_empty(Node *statement, Oid database)
 {
 	if (IsA(statement, CreatedbStmt))
-		return have_createdb_privilege() && (is_template(database) || owns(database)) &&
+		return may_create() && (is_template(database) || owns(database)) &&
 			   !is_taken(((CreatedbStmt *) statement)->dbname);
 	if (IsA(statement, RenameStmt))
-		return owns(database) && have_createdb_privilege() && database != MyDatabaseId &&
+		return owns(database) && may_create() && database != MyDatabaseId &&
 			   !is_taken(((RenameStmt *) statement)->newname);
 	if (IsA(statement, DropdbStmt))
 		return owns(database) && database != MyDatabaseId && !is_template(database);
