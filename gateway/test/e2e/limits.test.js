@@ -307,7 +307,7 @@ describe('sockets of one user', () => {
 		const calm = await world.connect(members[1]);
 		const deaf = sockets.slice(1);
 		for (const socket of deaf)
-			socket.ws._socket.pause();
+			socket.ws.pause();
 		const queued = async () => Number(/^chat_gateway_outbound_queue_bytes (\d+)/m.exec(await (await fetch(`${world.http}/metrics`)).text())[1]);
 		const body = '€'.repeat(2000);
 		let most = 0;

@@ -221,14 +221,14 @@ describe('gaps', () => {
 		const chat_id = (await a.call('create_group', { title: 'flood', member_ids: [] })).id;
 		await world.sql(`SELECT count(chat.send_message(${alice.id}, ${chat_id}, repeat('汉', 4096))) FROM generate_series(1, 128)`);
 		const before = await dropped();
-		slow.ws._socket.pause();
+		slow.ws.pause();
 		const pages = Array.from({ length: 20 }, () => slow.call('list_messages', { chat_id, page_size: 128 }));
 		while (await dropped() === before)
 			await Promise.all(Array.from({ length: 10 }, () => a.call('send_message', { chat_id, body: 'x'.repeat(1000) })));
 		await world.sql(`SELECT chat.set_presence(${bob.id}, 'away')`);
 		await a.call('watch_presence', { user_ids: [bob.id] });
 		await a.event(of(bob, 'away'));
-		slow.ws._socket.resume();
+		slow.ws.resume();
 		await Promise.all(pages);
 		await slow.reply(frame => frame.method === 'resync');
 		await slow.event(of(bob, 'away'));
@@ -241,7 +241,7 @@ describe('gaps', () => {
 		await slow.event(of(bob, 'away'));
 		const chat_id = (await a.call('create_group', { title: 'another', member_ids: [] })).id;
 		const before = await dropped();
-		slow.ws._socket.pause();
+		slow.ws.pause();
 		while (await dropped() === before)
 			await Promise.all(Array.from({ length: 100 }, () => a.call('send_message', { chat_id, body: 'x'.repeat(4000) })));
 		await world.sql(`SELECT chat.set_presence(${bob.id}, 'busy')`);
@@ -251,7 +251,7 @@ describe('gaps', () => {
 		await world.sql('NOTIFY chat_resync');
 		await until(() => rounds() > round, 'the round');
 		await a.reply(frame => frame.method === 'synced');
-		slow.ws._socket.resume();
+		slow.ws.resume();
 		await slow.reply(frame => frame.method === 'synced');
 		await slow.event(of(bob, 'busy'));
 		await slow.close();

@@ -296,11 +296,11 @@ describe('replay', () => {
 		await world.haveAll([sender], [small]); // nothing of it comes live any more
 		await socket.close();
 		const slow = await world.enter(members[0]);
-		slow.ws._socket.pause();
+		slow.ws.pause();
 		slow.send({ jsonrpc: '2.0', id: 'again', method: 'authenticate', params: { token: members[0].token, since } });
 		await sleep(1000);
 		const before = slow.events.length;
-		slow.ws._socket.resume();
+		slow.ws.resume();
 		await synced(slow);
 		assert.equal(before, 0);
 		await world.haveAll([slow], [small]);

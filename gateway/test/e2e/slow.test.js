@@ -66,7 +66,7 @@ describe('large answers and slow readers', () => {
 		for (let i = 0; i < 4; i++)
 		{
 			const socket = await world.connect(pair.alice);
-			socket.ws._socket.pause();
+			socket.ws.pause();
 			sockets.push(socket);
 		}
 		const before = await memory();
@@ -100,12 +100,12 @@ describe('large answers and slow readers', () => {
 		const { alice, bob, chat_id } = pair;
 		const slow = await world.connect(bob);
 		const other = await world.connect(alice);
-		slow.ws._socket.pause();
+		slow.ws.pause();
 		const pages = Array.from({ length: 20 }, () => slow.call('list_messages', page));
 		await sleep(500);
 		for (let i = 0; i < 50; i++)
 			await Promise.all(Array.from({ length: 10 }, () => other.call('send_message', { chat_id, body: 'x'.repeat(1000) })));
-		slow.ws._socket.resume();
+		slow.ws.resume();
 		assert.ok((await Promise.all(pages)).every(({ rows }) => rows.length === 128));
 		await slow.reply(frame => frame.method === 'resync');
 		assert.ok(slow.events.length > 10 && slow.events.length < 490, `${slow.events.length} events`);
@@ -121,9 +121,9 @@ describe('large answers and slow readers', () => {
 		const pages = Array.from({ length: 12 }, () => slow.call('list_messages', page));
 		for (let i = 0; i < 12; i++)
 		{
-			slow.ws._socket.pause();
+			slow.ws.pause();
 			await sleep(400);
-			slow.ws._socket.resume();
+			slow.ws.resume();
 			await sleep(10);
 		}
 		assert.ok((await Promise.all(pages)).every(({ rows }) => rows.length === 128));
@@ -132,21 +132,22 @@ describe('large answers and slow readers', () => {
 
 	test('one that reads nothing for slow_timeout is closed 4008', async () => {
 		const slow = await world.connect(pair.bob);
-		slow.ws._socket.pause();
+		slow.ws.pause();
 		for (let i = 0; i < 50; i++) // more than the kernel's buffers of both ends may take
 			slow.call('list_messages', page).catch(() => {});
 		await sleep(3500);
-		slow.ws._socket.resume();
+		slow.ws.resume();
 		assert.equal((await slow.ending('4008')).code, 4008);
 	});
 
-	test('nor may one trickle: less than slow_rate over slow_timeout is too slow', async () => {
+	test('nor may one trickle: less than slow_rate over slow_timeout is too slow', async t => {
 		const own = await World.start({ knobs: { workers: 1, answer_limit: '3MB', slow_timeout: '2s', slow_rate: '2MB' } });
+		t.after(() => own.stop());
 		const { alice, chat_id } = await own.pair();
 		await own.sql(`SELECT count(chat.send_message(${alice.id}, ${chat_id}, repeat('汉', 4096))) FROM generate_series(1, 128)`);
 		const trickle = await own.connect(alice);
-		trickle.ws._socket.on('data', () => trickle.ws._socket.pause());
-		const sips = setInterval(() => trickle.ws._socket.resume(), 200); // 64 kB each
+		trickle.ws._socket.on('data', () => trickle.ws.pause());
+		const sips = setInterval(() => trickle.ws.resume(), 200); // 64 kB each
 		for (let i = 0; i < 50; i++)
 			trickle.call('list_messages', { chat_id, page_size: 128 }).catch(() => {});
 		const reading = await own.connect(alice);
@@ -154,6 +155,5 @@ describe('large answers and slow readers', () => {
 		assert.equal(await reading.call('ping'), 'pong');
 		trickle.ws.terminate();
 		await reading.close();
-		await own.stop();
 	});
 });

@@ -361,7 +361,7 @@ export const attacks = {
 		run: async attacker => {
 			const sockets = await Promise.all(Array.from({ length: 100 }, () => attacker.socket(attacker.users[1]).catch(() => null)));
 			for (const socket of sockets)
-				socket?.ws._socket.pause();
+				socket?.ws.pause();
 			await attacker.flood({ depth: 8, call: socket => socket.call('send_message', { chat_id: attacker.room, body: 'x'.repeat(4096) }) });
 		}
 	},
