@@ -29,7 +29,8 @@
 #include "io/loop.h"
 #include "io/timer.h"
 
-#define FLOOD_TIME 10 /* seconds of all that is allowed that may be refused in a row */
+#define FLOOD_TIME    10   /* seconds of all that is allowed that may be refused in a row */
+#define LEAST_COUNTED 2048 /* bytes that any message of a user counts for: a short one is not less work */
 
 /* What is allowed now. */
 struct rate
@@ -142,6 +143,8 @@ rate_take_bytes(const struct session *session, size_t bytes)
 		return 0;
 	bucket = bucket_of('b', session_holder(session), &rate);
 	fill(bucket, &rate);
+	if (session->user_id != 0 && bytes < LEAST_COUNTED)
+		bytes = LEAST_COUNTED;
 	take(bucket, &rate, (long long) bytes);
 	return bucket->tokens >= 0 ? 0 : (uint64_t) (-bucket->tokens / rate.per_second + 1);
 }

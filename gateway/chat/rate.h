@@ -22,7 +22,7 @@ extern enum rate_verdict rate_count(const struct session *session, long long *wa
 /* The same for a call of an anonymous method, by its address. */
 extern enum rate_verdict rate_count_anonymous(const struct session *session, long long *wait);
 
-/* So many bytes have come from this session's user or address. Milliseconds until more should be read; 0: go on. */
+/* A message of so many bytes has come from this session's user or address. Milliseconds until more should be read; 0: go on. */
 extern uint64_t rate_take_bytes(const struct session *session, size_t bytes);
 
 extern void rate_close(void);

@@ -56,7 +56,6 @@
 #define DRAIN_RETRY   2000 /* milliseconds that one is told to wait before it comes back, at most */
 #define LOGIN_TIMES   3    /* auth_timeout so often, and then no login is waited for any more */
 #define LOGIN_GRACE   1000 /* milliseconds between looks when the login is under way at the deadline */
-#define LEAST_COUNTED 2048 /* bytes that any message counts for: a short one is not less work */
 
 struct ending
 {
@@ -553,8 +552,6 @@ count_bytes(struct session *session, size_t length)
 		session->received = length;
 		return;
 	}
-	if (session->user_id != 0 && length < LEAST_COUNTED)
-		length = LEAST_COUNTED;
 	wait = rate_take_bytes(session, length);
 	if (wait == 0)
 		return;

@@ -200,9 +200,9 @@ describe('calls a second', () => {
 });
 
 describe('bytes a second', () => {
-	test('short messages are 2 kB each', async () => {
+	test('short messages are 2 kB each, by sockets and by requests', async () => {
 		const world = await World.start({ knobs: { workers: 1, inbound_rate: '100kB' } });
-		const [alice, bob] = await world.crowd(2);
+		const [alice, bob, carol] = await world.crowd(3);
 		const [flooder, other] = await Promise.all([world.connect(alice), world.connect(bob)]);
 		let done = 0;
 		const flood = Promise.all(Array.from({ length: 100 }, () => flooder.call('get_profile').then(() => done++)));
@@ -210,6 +210,11 @@ describe('bytes a second', () => {
 		await other.call('get_profile');
 		assert.ok(done < 100, 'the last of them are read later');
 		await flood;
+		const statuses = await Promise.all(Array.from({ length: 90 }, () => fetch(`${world.http}/rpc`, {
+			method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${carol.token}` },
+			body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'get_profile' })
+		}).then(({ status }) => status)));
+		assert.deepEqual([...new Set(statuses)].sort(), [200, 429]);
 		await Promise.all([flooder, other].map(socket => socket.close()));
 		await world.stop();
 	});
